@@ -1,0 +1,1 @@
+"""Checks on models: how two of them differ."""

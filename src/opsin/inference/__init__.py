@@ -1,0 +1,1 @@
+"""Answers: predict, evaluate, calibrate, and the baselines they stand beside."""

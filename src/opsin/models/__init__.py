@@ -1,0 +1,1 @@
+"""Networks: the zoo, the Classifier, building and loading."""

@@ -1,0 +1,1 @@
+"""Records become parts, parts become a page."""

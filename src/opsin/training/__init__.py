@@ -1,0 +1,1 @@
+"""How a network learns: the Recipe, the loop, the recorder and the Run it leaves behind."""
