@@ -1,0 +1,1 @@
+"""The recorder: what a network looks like inside while it learns."""
