@@ -43,12 +43,11 @@ class Recorder:
         labels: torch.Tensor | None = None,
         every: int = 100,
         layers: Sequence[str] | None = None,
-        start: int = 0,
     ) -> None:
         self.module = unwrapped(module)
         self.out = Path(out)
         self.every = every
-        self.count = start
+        self.count = 0
         self.lifetimes = Lifetimes()
         self._inputs = inputs
         self._labels = labels
@@ -61,11 +60,20 @@ class Recorder:
         self.writer = Writer()
 
     def begin(self) -> None:
-        """Take the snapshot of step 0 (or of the step that a resumed run starts from, where it is missing)."""
-        path = self._snapshot_path(self.count)
-        if not path.exists():
-            self._write_line({}, self._snapshot())
-        self._last_snapshot = self.count
+        """Take the snapshot of step 0."""
+        self._write_line({}, self._snapshot())
+        self._stash_before_due_step()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint has to keep so that the records go on as if nothing had happened."""
+        return {**self.lifetimes.state(), "losses": np.array(self._losses, np.float64)}
+
+    def restore(self, step: int, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint that was taken after `step` steps."""
+        self.count = step
+        self.lifetimes.restore(state)
+        self._losses = state["losses"].tolist()
+        self._last_snapshot = step if self._snapshot_path(step).exists() else -1
         self._stash_before_due_step()
 
     def step(

@@ -1,0 +1,93 @@
+"""Exact resume: the whole state of a training run in one file, replaced atomically.
+
+Random draws are no part of the state: order, augmentation and dropout are functions of (seed, step), so that a run
+that goes on from a checkpoint takes the very steps that it would have taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from opsin.errors import OpsinError
+from opsin.files import read_tensors, write_tensors
+
+CHECKPOINT = Path("state") / "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Named groups of arrays (weights, optimiser, moving average, recorder ...) and plain values (step, epoch ...)."""
+
+    values: dict[str, Any]
+    groups: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def save(self, run: Path) -> None:
+        """Write `state/checkpoint.safetensors` of a run folder, atomically."""
+        arrays = {f"{group}|{name}": array for group, items in self.groups.items() for name, array in items.items()}
+        write_tensors(run / CHECKPOINT, arrays, {"values": json.dumps(self.values)})
+
+    @classmethod
+    def load(cls, run: Path) -> Checkpoint:
+        """Read a run folder's checkpoint.
+
+        Raises:
+            OpsinError: there is none, or the file is damaged.
+        """
+        path = run / CHECKPOINT
+        if not path.exists():
+            raise OpsinError(f"{run} has no checkpoint to resume from; train again into another folder with --out")
+        arrays, metadata = read_tensors(path)
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for key, array in arrays.items():
+            group, _, name = key.partition("|")
+            groups.setdefault(group, {})[name] = array
+        return cls(json.loads(metadata["values"]), groups)
+
+
+def tensors_to_arrays(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """A state dict as NumPy arrays; bfloat16, which NumPy lacks, is widened to float32 without loss."""
+    return {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().contiguous().numpy().copy()
+        for name, tensor in state.items()
+    }
+
+
+def arrays_to_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The reverse of `tensors_to_arrays`; loading into a module casts to the module's own types."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def optimiser_arrays(optimiser: torch.optim.Optimizer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The state of an optimiser as arrays (`parameter/key`) and plain values."""
+    state = optimiser.state_dict()["state"]
+    arrays: dict[str, np.ndarray] = {}
+    plain: dict[str, Any] = {}
+    for index, entries in state.items():
+        for key, value in entries.items():
+            if isinstance(value, torch.Tensor):
+                arrays[f"{index}/{key}"] = value.detach().cpu().numpy().copy()
+            else:
+                plain[f"{index}/{key}"] = value
+    return arrays, plain
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray], plain: Mapping[str, Any]
+) -> None:
+    """Give an optimiser of the same construction the state that `optimiser_arrays` read."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = torch.from_numpy(array)
+    for key, value in plain.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = value
+    full = optimiser.state_dict()
+    optimiser.load_state_dict({"state": state, "param_groups": full["param_groups"]})

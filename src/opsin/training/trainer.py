@@ -1,0 +1,434 @@
+"""The training loop: phases of epochs of steps, with checkpoints, validation and the recorder beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.utils import ModelEmaV3
+from torch import nn
+
+from opsin.data.sampling import Sampler
+from opsin.errors import CheckFailed
+from opsin.files import write_tensors
+from opsin.inference.scoring import epoch_scores
+from opsin.models.classifier import Classifier
+from opsin.models.weights import save_weights
+from opsin.training.checkpoint import (
+    Checkpoint,
+    arrays_to_tensors,
+    optimiser_arrays,
+    restore_optimiser,
+    tensors_to_arrays,
+)
+from opsin.training.feed import Feed, Validation
+from opsin.training.losses import build_loss
+from opsin.training.optimisers import build_optimiser
+from opsin.training.recipe import Recipe
+from opsin.training.recorder.alarms import epoch_alarms
+from opsin.training.recorder.record import Recorder
+from opsin.training.recorder.watch import evaluating
+from opsin.training.recorder.writer import append_line, cut_lines, read_lines
+from opsin.training.schedules import build_schedule
+from opsin.training.view import View
+
+CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints inside an epoch; every epoch ends with one
+SEEN_IMAGES = 32  # of the first batch, kept to be looked at
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of epochs in which one module learns from one feed.
+
+    `module` is what learns (the whole network, or only its last layer behind a frozen trunk), `feed` gives its
+    batches and `validation` its validation images.
+    """
+
+    module: nn.Module
+    feed: Feed
+    validation: Validation | None
+    epochs: int
+    lr: float
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the weights and the optimiser this is everything that a resume needs."""
+
+    phase: int = 0
+    first: int = 0  # epochs that were finished when the current phase began
+    epoch: int = 0  # epochs finished, over all phases
+    batch: int = 0  # steps finished in the current epoch
+    step: int = 0  # optimiser steps finished, over all phases
+    best: float | None = None
+    best_epoch: int = 0
+    waiting: int = 0  # epochs since the best one
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains one Classifier into one run folder. Use `opsin.train`."""
+
+    def __init__(
+        self, model: Classifier, phases: list[Phase], recipe: Recipe, out: Path, recorder: Recorder | None, view: View
+    ) -> None:
+        self.model = model
+        self.phases = phases
+        self.recipe = recipe
+        self.out = out
+        self.recorder = recorder
+        self.view = view
+        self.progress = Progress()
+        self.device = model.device
+        self._stop = threading.Event()
+        self._optimiser: torch.optim.Optimizer
+        self._ema: ModelEmaV3 | None = None
+        self._amp_type = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and self._amp_type == torch.float16)
+        self._sample_losses = np.full(phases[0].feed.count, np.nan, np.float32)
+        self._saved_at = time.perf_counter()
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    def fit(self, checkpoint: Checkpoint | None) -> str:
+        """Train to the end, or until SIGTERM or Ctrl-C; returns `finished` or `stopped`.
+
+        Raises:
+            CheckFailed: the loss became NaN or infinite.
+            OpsinError: the run folder could not be written.
+        """
+        with torch.random.fork_rng(), _listening(self._stop), contextlib.ExitStack() as stack:
+            if self.recorder:
+                stack.callback(self.recorder.writer.close)
+            self._begin(checkpoint)
+            while self.progress.phase < len(self.phases):
+                if not self._train_phase(self.phases[self.progress.phase]):
+                    self._save()
+                    return "stopped"
+                self._next_phase()
+            if self.recorder:
+                self.recorder.finish()
+            return "finished"
+
+    def _begin(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            self._prepare_phase()
+            save_weights(self.model, self.out / "weights" / "last.safetensors")
+            if self.recorder:
+                self.recorder.begin()
+            self._keep_embeddings(0)
+            self._save()
+        else:
+            self._restore(checkpoint)
+
+    def _next_phase(self) -> None:
+        self.progress.phase += 1
+        self.progress.first = self.progress.epoch
+        self.progress.waiting = 0
+        if self.progress.phase < len(self.phases):
+            self._prepare_phase()
+        self._save()
+
+    def _prepare_phase(self) -> None:
+        phase, recipe = self.phases[self.progress.phase], self.recipe
+        self._optimiser = build_optimiser(
+            phase.module, recipe.optimizer, lr=phase.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+        )
+        self._ema = ModelEmaV3(phase.module, decay=recipe.ema) if recipe.ema else None
+        self._loss = build_loss(
+            recipe.loss,
+            label_smoothing=recipe.label_smoothing,
+            gamma=recipe.focal_gamma,
+            class_weights=phase.feed.class_weights(recipe.class_weights),
+        ).to(self.device)
+        self._sampler = Sampler(
+            phase.feed.labels,
+            batch_size=recipe.batch_size * recipe.accumulate,
+            seed=recipe.seed,
+            balanced=recipe.balanced_sampling,
+        )
+        self._steps_per_epoch = self._sampler.steps_per_epoch
+        self._schedule = build_schedule(
+            recipe.schedule,
+            total=self._steps_per_epoch * phase.epochs,
+            warmup=recipe.warmup,
+            every=recipe.step_every * self._steps_per_epoch,
+            gamma=recipe.step_gamma,
+        )
+
+    def _train_phase(self, phase: Phase) -> bool:
+        """Train the rest of a phase; False when a signal asked for a stop."""
+        while self.progress.epoch < self.progress.first + phase.epochs and not self._patience_is_over():
+            if not self._train_epoch(phase):
+                return False
+            self._end_epoch(phase)
+        return True
+
+    def _patience_is_over(self) -> bool:
+        patience = self.recipe.early_stopping
+        if patience is None or self.progress.waiting < patience:
+            return False
+        self.view.message(f"no better epoch for {self.progress.waiting} epochs: stopped early")
+        return True
+
+    def _train_epoch(self, phase: Phase) -> bool:
+        progress = self.progress
+        # Only what learns is put in training mode: a frozen trunk keeps its batch statistics.
+        self.model.module.eval()
+        phase.module.train()
+        began = time.perf_counter()
+        for indices in self._sampler.batches(progress.epoch, start_step=progress.batch):
+            if self._stop.is_set():
+                progress.seconds += time.perf_counter() - began
+                return False
+            in_phase = (progress.epoch - progress.first) * self._steps_per_epoch + progress.batch
+            self._step(phase, indices, phase.lr * self._schedule(in_phase))
+            if time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
+                self._save()
+        progress.seconds += time.perf_counter() - began
+        self.model.module.eval()
+        return True
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def _step(self, phase: Phase, indices: np.ndarray, lr: float) -> None:
+        progress, recipe = self.progress, self.recipe
+        generator = seed_step(recipe.seed, progress.step)
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        total, parts = 0.0, range(0, len(indices), recipe.batch_size)
+        for start in parts:
+            chosen = indices[start : start + recipe.batch_size]
+            total += self._accumulate(phase, chosen, generator, len(chosen) / len(indices))
+        self._scaler.unscale_(self._optimiser)
+        if recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(phase.module.parameters(), recipe.clip)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        progress.step += 1
+        progress.batch += 1
+        if self._ema is not None:
+            self._ema.update(phase.module, step=progress.step)
+        if self.recorder:
+            self.recorder.step(total, lr=lr, images=len(indices), epoch=progress.epoch)
+        self._optimiser.zero_grad(set_to_none=True)
+        self.view.step(progress.epoch, progress.batch, self._steps_per_epoch, total, len(indices))
+
+    def _accumulate(self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float) -> float:
+        progress = self.progress
+        inputs, targets = phase.feed.batch(chosen, generator)
+        if progress.step == 0:
+            phase.feed.keep(self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES])
+        with torch.autocast(self.device.type, self._amp_type, enabled=self.recipe.amp):
+            logits = phase.module(inputs)
+            losses = self._loss(logits.float(), targets)
+        mean = losses.mean()
+        value = mean.item()
+        if not math.isfinite(value):
+            raise self._diverged(phase, inputs, chosen, value)
+        self._scaler.scale(mean * share).backward()
+        labels = phase.feed.labels[chosen]
+        self._sample_losses[chosen] = losses.detach().float().cpu().numpy()
+        progress.loss_sum += value * len(chosen)
+        progress.right += int((logits.detach().argmax(dim=1).cpu().numpy() == labels).sum())
+        progress.seen += len(chosen)
+        return value * share
+
+    def _diverged(self, phase: Phase, inputs: torch.Tensor, chosen: np.ndarray, value: float) -> CheckFailed:
+        where = first_non_finite(phase.module, inputs)
+        if self.recorder:
+            event = {"kind": "nan", "layer": where, "message": f"loss {value}"}
+            append = {"step": self.progress.step, "epoch": self.progress.epoch, "loss": None, "events": [event]}
+            self.recorder.writer.submit(lambda: append_line(self.out / "steps.jsonl", append))
+        return CheckFailed(
+            f"the loss became {value} at step {self.progress.step} (epoch {self.progress.epoch + 1}, batch "
+            f"{self.progress.batch + 1}, first image {int(chosen[0])}), first in {where}; the last good weights are in "
+            f"{self.out / 'weights'}: try a smaller lr or clip=1"
+        )
+
+    # -- the end of an epoch ------------------------------------------------------------------------------------
+
+    def _end_epoch(self, phase: Phase) -> None:
+        progress = self.progress
+        progress.epoch += 1
+        line: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "train_loss": progress.loss_sum / max(progress.seen, 1),
+            "train_accuracy": progress.right / max(progress.seen, 1),
+            "lr": self._optimiser.param_groups[0]["lr"],
+            "seconds": progress.seconds,
+        }
+        with self._averaged_weights(phase):
+            if phase.validation is not None:
+                logits = phase.validation.logits(phase.module)
+                line.update(epoch_scores(logits, phase.validation.labels, len(self.model.classes or ())))
+                line["alarms"] = epoch_alarms([*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ())
+            self._keep_best(line)
+            self._keep_embeddings(progress.epoch)
+            save_weights(self.model, self.out / "weights" / "last.safetensors")
+        write_tensors(
+            self.out / "losses" / f"{progress.epoch:04d}.safetensors",
+            {"loss": self._sample_losses.astype(np.float16)},
+        )
+        append_line(self.out / "epochs.jsonl", line)
+        progress.batch = progress.right = progress.seen = 0
+        progress.loss_sum = progress.seconds = 0.0
+        self._sample_losses[:] = np.nan
+        self._save()
+        self.view.epoch(line)
+
+    def _keep_best(self, line: dict[str, Any]) -> None:
+        progress = self.progress
+        if "loss" not in line:
+            value = float(progress.epoch)  # nothing to choose by: the last epoch is kept
+        else:
+            value = line["accuracy"] if self.recipe.select == "accuracy" else -line["loss"]
+        if progress.best is None or value >= progress.best:
+            # An equally good later epoch wins: it has seen more.
+            progress.waiting = 0 if progress.best is None or value > progress.best else progress.waiting + 1
+            progress.best, progress.best_epoch = value, progress.epoch
+            save_weights(self.model, self.out / "weights" / "best.safetensors")
+        else:
+            progress.waiting += 1
+
+    def _keep_embeddings(self, epoch: int) -> None:
+        validation = self.phases[0].validation
+        if validation is None or not self.recipe.embeddings:
+            return
+        kept = validation.embeddings(self.model.module, self.recipe.embeddings)
+        if kept is not None:
+            arrays, layer = kept
+            write_tensors(self.out / "embeddings" / f"{epoch:04d}.safetensors", arrays, {"layer": layer})
+
+    @contextlib.contextmanager
+    def _averaged_weights(self, phase: Phase) -> Iterator[None]:
+        """Inside the block the network has the moving average of its weights, where the recipe asks for one."""
+        if self._ema is None:
+            yield
+            return
+        live = {name: tensor.clone() for name, tensor in phase.module.state_dict().items()}
+        phase.module.load_state_dict(self._ema.module.state_dict())
+        try:
+            yield
+        finally:
+            phase.module.load_state_dict(live)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self.recorder:
+            self.recorder.writer.flush()  # lines up to here must be on disk before the checkpoint counts on them
+        arrays, plain = optimiser_arrays(self._optimiser)
+        groups = {
+            "module": tensors_to_arrays(self.model.module.state_dict()),
+            "optimiser": arrays,
+            "losses": {"current": self._sample_losses},
+            "ema": tensors_to_arrays(self._ema.module.state_dict()) if self._ema else {},
+            "recorder": self.recorder.state() if self.recorder else {},
+        }
+        values = {**vars(self.progress), "optimiser": plain, "scaler": self._scaler.state_dict()}
+        Checkpoint(values, groups).save(self.out)
+        self._saved_at = time.perf_counter()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        values = dict(checkpoint.values)
+        plain, scaler = values.pop("optimiser"), values.pop("scaler")
+        self.progress = Progress(**values)
+        finished = self.progress.phase >= len(self.phases)
+        if not finished:
+            self._prepare_phase()
+        self.model.module.load_state_dict(arrays_to_tensors(checkpoint.groups["module"]))
+        if finished:
+            return
+        restore_optimiser(self._optimiser, checkpoint.groups.get("optimiser", {}), plain)
+        if self._ema is not None:
+            self._ema.module.load_state_dict(arrays_to_tensors(checkpoint.groups["ema"]))
+        if scaler:
+            self._scaler.load_state_dict(scaler)
+        self._sample_losses = checkpoint.groups["losses"]["current"].copy()
+        step, epoch = self.progress.step, self.progress.epoch
+        cut_lines(self.out / "steps.jsonl", lambda line: line["step"] <= step)
+        cut_lines(self.out / "epochs.jsonl", lambda line: line["epoch"] <= epoch)
+        for path in (self.out / "snapshots").glob("[0-9]*.*"):
+            if int(path.stem) > step:
+                path.unlink()
+        if self.recorder:
+            self.recorder.restore(step, checkpoint.groups.get("recorder", {}))
+
+
+def seed_step(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step, as a function of (seed, step) alone.
+
+    Returns the generator that augmentation draws from, and seeds PyTorch's own (dropout) beside it, so that a resumed
+    run draws what an uninterrupted one would.
+    """
+    # splitmix64's finaliser (Steele et al. 2014): neighbouring steps get unrelated seeds.
+    mixed = (seed * 0x9E3779B97F4A7C15 + step + 1) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    mixed ^= mixed >> 31
+    torch.manual_seed(mixed >> 1)
+    return torch.Generator().manual_seed((mixed >> 1) ^ 0x5DEECE66D)
+
+
+def first_non_finite(module: nn.Module, inputs: torch.Tensor) -> str:
+    """The first place, in the order of computation, that holds a NaN or an infinity: the input, a weight or an
+    output."""
+    if not bool(torch.isfinite(inputs).all()):
+        return "the input batch"
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return f"the weights {name}"
+    found: list[str] = []
+    handles = []
+
+    def look(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if not found and isinstance(output, torch.Tensor) and not bool(torch.isfinite(output).all()):
+                found.append(f"the output of {name}")
+
+        return hook
+
+    try:
+        for name, part in module.named_modules():
+            if name and next(part.children(), None) is None:
+                handles.append(part.register_forward_hook(look(name)))
+        with evaluating(module), torch.no_grad():
+            module(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "the loss itself"
+
+
+@contextlib.contextmanager
+def _listening(stop: threading.Event) -> Iterator[None]:
+    """Within the block SIGTERM and Ctrl-C ask for a checkpoint and a clean end; a second Ctrl-C interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals can only be handled in the main thread
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
