@@ -1,0 +1,35 @@
+"""`opsin evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def evaluate(
+    model: str, data: str, /, *, weights: Path | None = None, baselines: bool = True, seed: int = 0, out: Path | None = None,
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Score a model on labelled images that it was not trained on.
+
+    Args:
+        model: a run, a .safetensors file, or my.py:CNN with --weights.
+        data: what `opsin train` takes; images that the model was trained or tuned on are left out.
+        weights: .safetensors or .pth file of the network my.py:CNN.
+        baselines: also score much simpler methods on the same images.
+        seed: of the splits and of the bootstrap.
+        out: write the scores as JSON too.
+        json: print one JSON document.
+    """
+    from opsin.cli.show import document, scores_text
+    from opsin.data.load import load_data
+    from opsin.inference.evaluate import evaluate as score
+    from opsin.models.load import load_model
+
+    scores = score(load_model(model, weights=weights), load_data(data, seed=seed), baselines=baselines, seed=seed)
+    if out is not None:
+        scores.save(out)
+    if json:
+        document(scores.as_dict())
+    else:
+        print(scores_text(scores))
+    return 0
