@@ -21,14 +21,11 @@ AUGMENTATIONS = (
 )  # fmt: skip
 
 
-class Recipe(BaseModel):
-    """How a network is trained. Every field is also a flag of `opsin train`.
+class Settings(BaseModel):
+    """The settings of a Recipe, each within its range, not yet held against one another.
 
-    A setting that was given and is unknown, or that has no effect together with the others, is an error: nothing is
-    ignored silently. Shares lie in 0..1, angles are degrees, distances are pixels of the network's input.
-
-    Raises:
-        OpsinError: a setting is unknown, out of range or without effect.
+    Every field is a flag of `opsin train`. Shares lie in 0..1, angles are degrees, distances are pixels of the
+    network's input.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +82,18 @@ class Recipe(BaseModel):
     probe: int = Field(16, ge=1, le=256, description="how many images are watched")
     layers: tuple[str, ...] | None = Field(None, description="layers to record; chosen by itself when not given")
     embeddings: int = Field(2000, ge=0, description="how many validation images are embedded after each epoch")
+
+
+
+class Recipe(Settings):
+    """How a network is trained: `Settings` that make sense together.
+
+    A setting that was given and is unknown, or that has no effect together with the others, is an error: nothing is
+    ignored silently.
+
+    Raises:
+        OpsinError: a setting is unknown, out of range or without effect.
+    """
 
     NEEDS: ClassVar[Mapping[str, Need]]
 

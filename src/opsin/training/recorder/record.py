@@ -78,7 +78,7 @@ class Recorder:
 
     def step(
         self,
-        loss: float,
+        loss: float | torch.Tensor,
         *,
         lr: float | None = None,
         images: int | None = None,
@@ -91,7 +91,7 @@ class Recorder:
         line that is written holds the mean loss since the last one.
         """
         self.count += 1
-        self._losses.append(float(loss))
+        self._losses.append(float(loss.detach() if isinstance(loss, torch.Tensor) else loss))
         self._clock = (self._clock[0], self._clock[1] + (images or 0))
         if self._before is not None:
             ratios = update_ratios(self._before, self._weights)
@@ -175,7 +175,7 @@ class Recording:
             _finish_info(self._recorder.out, "failed")
 
     def step(
-        self, loss: float, *, lr: float | None = None, images: int | None = None, epoch: int | None = None
+        self, loss: float | torch.Tensor, *, lr: float | None = None, images: int | None = None, epoch: int | None = None
     ) -> None:
         """Call once after every optimiser step, before the gradients are cleared."""
         self._recorder.step(loss, lr=lr, images=images, epoch=epoch)

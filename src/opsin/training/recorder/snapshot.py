@@ -36,12 +36,11 @@ def take_snapshot(
     with evaluating(module), torch.enable_grad(), outputs_of(module, names) as outputs, Bounds(module) as bounds:
         # The input asks for gradients so that a network of frozen weights still has a graph to walk.
         logits = module(inputs.detach().clone().requires_grad_(True))
-    present = [name for name in names if name in outputs and outputs[name].requires_grad]
-    predicted = logits.detach().argmax(dim=1)
-    targets = {"gradients_predicted": predicted}
-    if labels is not None:
-        targets["gradients_label"] = labels.to(logits.device)
-    gradients = _gradients(logits, targets, [outputs[name] for name in present], present)
+        present = [name for name in names if name in outputs and outputs[name].requires_grad]
+        targets = {"gradients_predicted": logits.detach().argmax(dim=1)}
+        if labels is not None:
+            targets["gradients_label"] = labels.to(logits.device)
+        gradients = _gradients(logits, targets, [outputs[name] for name in present], present)
     last_picture = max((i for i, layer in enumerate(layers) if len(layer.shape) == 3), default=-1)
     channels = {layer.name: kept_channels(layer, position == last_picture) for position, layer in enumerate(layers)}
     filters, filter_channels = _filters(module)
