@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsin.errors import OpsinError
-from opsin.files import plain, read_json, read_tensors, replacing, to_json, write_json, write_tensors, write_text
+from opsin.files import (
+    plain,
+    read_json,
+    read_tensors,
+    replacing,
+    to_json,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
@@ -35,7 +44,9 @@ def test_full_disk_is_one_line(tmp_path):
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):
-    write_json(tmp_path / "a.json", {"x": np.float32("nan"), "y": [np.inf, np.int64(3)], "z": (np.array([1.5]),)})
+    write_json(
+        tmp_path / "a.json", {"x": np.float32("nan"), "y": [np.inf, np.int64(3)], "z": (np.array([1.5]),)}
+    )
     assert read_json(tmp_path / "a.json") == {"x": None, "y": [None, 3], "z": [[1.5]]}
 
 

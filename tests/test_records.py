@@ -21,7 +21,10 @@ def some_scores() -> Scores:
         top_k={1: 2 / 3, 2: 1.0},
         macro={"precision": 0.7, "recall": 0.6, "f1": 0.65},
         weighted={"precision": 0.7, "recall": 0.6, "f1": 0.65},
-        per_class=(ClassScores("a", 2, 1.0, 0.5, 0.67, 0.9, Interval(0, 1)), ClassScores("b", 1, 0.5, 1.0, 0.67, None, Interval(0, 1))),
+        per_class=(
+            ClassScores("a", 2, 1.0, 0.5, 0.67, 0.9, Interval(0, 1)),
+            ClassScores("b", 1, 0.5, 1.0, 0.67, None, Interval(0, 1)),
+        ),
         confusion=np.array([[1, 1], [0, 1]]),
         ece=0.1,
         brier=0.2,
@@ -68,7 +71,10 @@ def test_prediction_refuses_a_wrong_shape():
 
 def test_prediction_as_a_table_quotes_names_and_lists_unreadable_files(tmp_path):
     answer = Prediction(
-        np.array([[0.25, 0.75]], np.float32), ("a", 'b, "c"'), ("x,y.png",), (Unreadable("z.png", "it is empty"),)
+        np.array([[0.25, 0.75]], np.float32),
+        ("a", 'b, "c"'),
+        ("x,y.png",),
+        (Unreadable("z.png", "it is empty"),),
     )
     answer.save(tmp_path / "answers.csv")
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as handle:
@@ -80,7 +86,8 @@ def test_prediction_as_a_table_quotes_names_and_lists_unreadable_files(tmp_path)
     assert rows[1]["label"] == ""
 
 
-def test_snapshot_survives_the_disk_within_its_quantisation(tmp_path, rng=np.random.default_rng(0)):
+def test_snapshot_survives_the_disk_within_its_quantisation(tmp_path):
+    rng = np.random.default_rng(0)
     activations = rng.normal(size=(2, 3, 4, 4)).astype(np.float32)
     gradients = (rng.normal(size=(2, 3, 4, 4)) * 1e-9).astype(np.float32)
     snapshot = Snapshot(
@@ -101,7 +108,9 @@ def test_snapshot_survives_the_disk_within_its_quantisation(tmp_path, rng=np.ran
     step = (activations.max() - activations.min()) / 255
     assert np.abs(loaded.activations["block.conv"] - activations).max() <= step / 2 * 1.001
     # Tiny gradients are scaled before they become float16, so they do not vanish.
-    np.testing.assert_allclose(loaded.gradients_label["block.conv"], gradients, atol=np.abs(gradients).max() * 1e-3)
+    np.testing.assert_allclose(
+        loaded.gradients_label["block.conv"], gradients, atol=np.abs(gradients).max() * 1e-3
+    )
     np.testing.assert_array_equal(loaded.gradients_predicted["block.conv"], 0)
     np.testing.assert_array_equal(loaded.channels["block.conv"], [0, 4, 9])
     np.testing.assert_array_equal(loaded.alive["block.conv"], [True, False])

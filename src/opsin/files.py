@@ -79,7 +79,9 @@ def read_json(path: str | Path) -> Any:
         raise OpsinError(f"{path} is not valid JSON ({error}); it may have been edited or cut off") from error
 
 
-def write_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write NumPy arrays as a safetensors file, atomically."""
     from safetensors.numpy import save
 

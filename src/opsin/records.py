@@ -214,13 +214,16 @@ class Scores:
                     "pr": {name: np.array(curve, np.float64) for name, curve in values["pr"].items()},
                     "thresholds": tuple(Threshold(**row) for row in values["thresholds"]),
                     "baselines": tuple(
-                        Baseline(**{**row, "interval": Interval(**row["interval"])}) for row in values["baselines"]
+                        Baseline(**{**row, "interval": Interval(**row["interval"])})
+                        for row in values["baselines"]
                     ),
                     "notes": tuple(values["notes"]),
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise OpsinError(f"{path} is not a scores file of this version ({error}); evaluate the run again") from error
+            raise OpsinError(
+                f"{path} is not a scores file of this version ({error}); evaluate the run again"
+            ) from error
 
 
 @dataclass(frozen=True)

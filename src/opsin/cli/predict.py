@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def predict(model: str, /, *images: Path, out: Path | None = None, weights: Path | None = None, json: bool = False) -> int:
+def predict(
+    model: str, /, *images: Path, out: Path | None = None, weights: Path | None = None, json: bool = False
+) -> int:
     """Classify images, or every image of a folder.
 
     Args:
@@ -22,7 +24,9 @@ def predict(model: str, /, *images: Path, out: Path | None = None, weights: Path
 
     if not images:
         raise OpsinError("no images were given; give files or a folder")
-    answer = predict_images(load_model(model, weights=weights), list(images) if len(images) > 1 else images[0])
+    answer = predict_images(
+        load_model(model, weights=weights), list(images) if len(images) > 1 else images[0]
+    )
     if out is not None:
         answer.save(out)
     if json:
@@ -36,5 +40,7 @@ def predict(model: str, /, *images: Path, out: Path | None = None, weights: Path
         skipped = f", {len(answer.unreadable)} could not be read" if answer.unreadable else ""
         print(f"{len(answer)} images{skipped}: {out}")
     if answer.unreadable and not len(answer):
-        raise CheckFailed(f"none of the {len(answer.unreadable)} files could be read, first {answer.unreadable[0].reason}")
+        raise CheckFailed(
+            f"none of the {len(answer.unreadable)} files could be read, first {answer.unreadable[0].reason}"
+        )
     return 0

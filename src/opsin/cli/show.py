@@ -46,12 +46,19 @@ def scores_text(scores: Scores) -> str:
     lines.append(f"macro F1      {percent(scores.macro['f1'])}")
     if scores.auroc is not None:
         lines.append(f"AUROC         {scores.auroc:.4f}")
-    calibrated = "" if scores.ece_calibrated is None else f", {100 * scores.ece_calibrated:.1f} % with temperature {scores.temperature:.2f}"
+    calibrated = (
+        ""
+        if scores.ece_calibrated is None
+        else f", {100 * scores.ece_calibrated:.1f} % with temperature {scores.temperature:.2f}"
+    )
     lines.append(f"calibration   error {100 * scores.ece:.1f} %{calibrated}")
     if scores.excluded:
         lines.append(f"left out      {scores.excluded:,} images that the model was trained or tuned on")
     worst = sorted(scores.per_class, key=lambda row: (row.recall, row.name))[:3]
-    lines += ["worst classes", *(f"  {row.name:<28}recall {percent(row.recall, row.recall_interval)}" for row in worst)]
+    lines += [
+        "worst classes",
+        *(f"  {row.name:<28}recall {percent(row.recall, row.recall_interval)}" for row in worst),
+    ]
     lines += [f"note: {note}" for note in scores.notes]
     return "\n".join(lines)
 
@@ -67,7 +74,9 @@ def comparison_text(result: Comparison) -> str:
         f"only the first is right {result.only_a}, only the second {result.only_b}, both {result.both_right}, "
         f"neither {result.both_wrong}",
         f"McNemar's exact test: p = {result.p_value:.3g}",
-        "the difference is more than chance" if result.p_value < 0.05 else "chance alone explains such a difference",
+        "the difference is more than chance"
+        if result.p_value < 0.05
+        else "chance alone explains such a difference",
     ]
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
 

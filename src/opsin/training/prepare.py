@@ -108,7 +108,11 @@ def choose_probe(data: Dataset, count: int) -> tuple[np.ndarray, np.ndarray, lis
 def versions() -> dict[str, str]:
     """Of Python, the platform and the libraries that decide a result."""
     names = ("torch", "torchvision", "timm", "numpy", "pillow")
-    return {"python": platform.python_version(), "platform": platform.platform(), **{name: version(name) for name in names}}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in names},
+    }
 
 
 def _phases(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Recipe, view: View) -> list[Phase]:
@@ -127,12 +131,21 @@ def _phases(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Recipe
             lambda done: view.work(what, done, len(split)),
         )  # fmt: skip
 
-    feed = FeatureFeed(features(data.train, "features of training images"), data.train.labels, len(data.classes), model.device)
+    feed = FeatureFeed(
+        features(data.train, "features of training images"),
+        data.train.labels,
+        len(data.classes),
+        model.device,
+    )
     seen = features(data.validation, "features of validation images") if len(data.validation) else None
     phases = [Phase(head, feed, _validation(model, data, pixels, seen), recipe.epochs, recipe.peak_lr)]
     if recipe.fine_tune:
         every = _pixel_feed(model, data, pixels, recipe)
-        phases.append(Phase(model.module, every, _validation(model, data, pixels), recipe.fine_tune, recipe.fine_tune_lr))
+        phases.append(
+            Phase(
+                model.module, every, _validation(model, data, pixels), recipe.fine_tune, recipe.fine_tune_lr
+            )
+        )
     return phases
 
 
@@ -149,7 +162,9 @@ def _validation(
 def _pixel_feed(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Recipe) -> Feed:
     assert model.preprocess is not None
     split = data.train
-    settings = {name: value for name in AUGMENTATIONS if (value := getattr(recipe, name)) not in (None, 0, False)}
+    settings = {
+        name: value for name in AUGMENTATIONS if (value := getattr(recipe, name)) not in (None, 0, False)
+    }
     transform = settings.pop("transform", None)
     return PixelFeed(
         pixels,

@@ -33,7 +33,9 @@ def write_predictions(model: Classifier, data: Dataset, path: Path) -> None:
     import pyarrow.parquet as pq
 
     assert model.preprocess is not None
-    columns: dict[str, list[object]] = {name: [] for name in ("split", "hash", "index", "label", "probabilities", "loss")}
+    columns: dict[str, list[object]] = {
+        name: [] for name in ("split", "hash", "index", "label", "probabilities", "loss")
+    }
     for split in (data.validation, data.test):
         if not len(split):
             continue

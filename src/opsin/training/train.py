@@ -91,7 +91,9 @@ def resume(run: str | Path, *, view: View | None = None) -> Run:
     opened = Run(run)
     about = opened.info["model"]
     if not about.get("name"):
-        raise OpsinError(f"{run} trained a Python object; build it again and call opsin.train(..., out=..., resume=True)")
+        raise OpsinError(
+            f"{run} trained a Python object; build it again and call opsin.train(..., out=..., resume=True)"
+        )
     if opened.status == "finished":
         (view or Quiet()).message(f"{opened.path} is finished: nothing to resume")
         return opened
@@ -118,7 +120,9 @@ def free_folder(wanted: Path) -> Path:
     """`wanted`, or the first of `wanted-2`, `wanted-3` ... that does not exist."""
     if not wanted.exists():
         return wanted
-    return next(path for i in itertools.count(2) if not (path := wanted.with_name(f"{wanted.name}-{i}")).exists())
+    return next(
+        path for i in itertools.count(2) if not (path := wanted.with_name(f"{wanted.name}-{i}")).exists()
+    )
 
 
 def _resolve(
@@ -126,11 +130,17 @@ def _resolve(
 ) -> tuple[Classifier, Recipe, tuple[str, ...]]:
     if isinstance(model, Classifier):
         if size is not None:
-            raise OpsinError("size has no effect with a Classifier, whose Preprocess says it; give one or the other")
+            raise OpsinError(
+                "size has no effect with a Classifier, whose Preprocess says it; give one or the other"
+            )
         if recipe is not None:
             return model, recipe, ()
         plan = choose(data, None, model.name or "given")
-        return model, plan.recipe.replace(trunk="train") if plan.recipe.trunk == "frozen" else plan.recipe, plan.reasons
+        return (
+            model,
+            plan.recipe.replace(trunk="train") if plan.recipe.trunk == "frozen" else plan.recipe,
+            plan.reasons,
+        )
     plan = choose(data, recipe, model, size)
     for reason in plan.reasons:
         view.message(reason)
@@ -153,7 +163,9 @@ def build_planned(plan: Plan, data: Dataset) -> Classifier:
 
 def _check_fit(model: Classifier, data: Dataset) -> None:
     if model.preprocess is None:
-        raise OpsinError("this Classifier has no Preprocess, so it cannot read pictures; give Classifier(..., preprocess=...)")
+        raise OpsinError(
+            "this Classifier has no Preprocess, so it cannot read pictures; give Classifier(..., preprocess=...)"
+        )
     if model.classes is None or tuple(model.classes) != tuple(data.classes):
         raise OpsinError(
             f"the model's classes {_few(model.classes)} are not the data's {_few(data.classes)}, in the same order; "
@@ -170,11 +182,15 @@ def _few(names: Any) -> str:
 
 def _place(module: nn.Module, device: torch.device, recipe: Recipe) -> None:
     torch.set_flush_denormal(True)  # denormal numbers make convolutions tens of times slower
-    module.to(device=device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    module.to(
+        device=device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format
+    )
     if recipe.dropout is not None:
         layers = [part for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)]
         if not layers:
-            raise OpsinError(f"dropout={recipe.dropout} has no effect: the network has no dropout layer; leave it out")
+            raise OpsinError(
+                f"dropout={recipe.dropout} has no effect: the network has no dropout layer; leave it out"
+            )
         for part in layers:
             part.p = recipe.dropout
 
@@ -185,7 +201,9 @@ def _open_folder(
     exists = folder.exists() and any(folder.iterdir()) if folder.is_dir() or not folder.exists() else True
     if not resuming:
         if exists:
-            raise OpsinError(f"{folder} exists; choose another --out, or give --resume to go on with the run in it")
+            raise OpsinError(
+                f"{folder} exists; choose another --out, or give --resume to go on with the run in it"
+            )
         return None
     if not (folder / "run.json").exists():
         raise OpsinError(f"{folder} holds no run to resume; leave --resume out to begin one")
@@ -212,7 +230,7 @@ def _run(
 ) -> Run:  # fmt: skip
     began = time.perf_counter()
     if checkpoint is None:
-        _announce(model, recipe, view)
+        _announce(recipe, view)
     prepared = prepare(model, data, recipe, out, view)
     info = read_json(out / "run.json") if checkpoint else _describe(model, data, recipe, reasons, prepared)
     write_json(out / "run.json", {**info, "status": "running"})
@@ -222,7 +240,9 @@ def _run(
         for name in ("steps.jsonl", "epochs.jsonl"):
             (out / name).unlink(missing_ok=True)
     trainer = Trainer(model, prepared.phases, recipe, out, prepared.recorder, view)
-    view.begin(sum(phase.epochs for phase in prepared.phases), checkpoint.values["epoch"] if checkpoint else 0)
+    view.begin(
+        sum(phase.epochs for phase in prepared.phases), checkpoint.values["epoch"] if checkpoint else 0
+    )
     status = _guarded(lambda: trainer.fit(checkpoint), out, info)
     spent = info.get("seconds", 0.0) + time.perf_counter() - began
     if status == "finished":
@@ -241,9 +261,12 @@ def _guarded(fit: Callable[[], str], out: Path, info: dict[str, Any]) -> str:
         raise
 
 
-def _announce(model: Classifier, recipe: Recipe, view: View) -> None:
+def _announce(recipe: Recipe, view: View) -> None:
     settings = recipe.in_effect()
-    view.message("recipe: " + "  ".join(f"{name}={value}" for name, value in settings.items() if value not in (False, 0)))
+    view.message(
+        "recipe: "
+        + "  ".join(f"{name}={value}" for name, value in settings.items() if value not in (False, 0))
+    )
 
 
 def _describe(

@@ -82,7 +82,13 @@ class Trainer:
     """Trains one Classifier into one run folder. Use `opsin.train`."""
 
     def __init__(
-        self, model: Classifier, phases: list[Phase], recipe: Recipe, out: Path, recorder: Recorder | None, view: View
+        self,
+        model: Classifier,
+        phases: list[Phase],
+        recipe: Recipe,
+        out: Path,
+        recorder: Recorder | None,
+        view: View,
     ) -> None:
         self.model = model
         self.phases = phases
@@ -96,7 +102,9 @@ class Trainer:
         self._optimiser: torch.optim.Optimizer
         self._ema: ModelEmaV3 | None = None
         self._amp_type = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and self._amp_type == torch.float16)
+        self._scaler = torch.amp.GradScaler(
+            self.device.type, enabled=recipe.amp and self._amp_type == torch.float16
+        )
         self._sample_losses = np.full(phases[0].feed.count, np.nan, np.float32)
         self._saved_at = time.perf_counter()
 
@@ -144,7 +152,11 @@ class Trainer:
     def _prepare_phase(self) -> None:
         phase, recipe = self.phases[self.progress.phase], self.recipe
         self._optimiser = build_optimiser(
-            phase.module, recipe.optimizer, lr=phase.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+            phase.module,
+            recipe.optimizer,
+            lr=phase.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
         )
         self._ema = ModelEmaV3(phase.module, decay=recipe.ema) if recipe.ema else None
         self._loss = build_loss(
@@ -226,11 +238,15 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         self.view.step(progress.epoch, progress.batch, self._steps_per_epoch, total, len(indices))
 
-    def _accumulate(self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float) -> float:
+    def _accumulate(
+        self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float
+    ) -> float:
         progress = self.progress
         inputs, targets = phase.feed.batch(chosen, generator)
         if progress.step == 0:
-            phase.feed.keep(self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES])
+            phase.feed.keep(
+                self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES]
+            )
         with torch.autocast(self.device.type, self._amp_type, enabled=self.recipe.amp):
             logits = phase.module(inputs)
             losses = self._loss(logits.float(), targets)
@@ -250,7 +266,12 @@ class Trainer:
         where = first_non_finite(phase.module, inputs)
         if self.recorder:
             event = {"kind": "nan", "layer": where, "message": f"loss {value}"}
-            append = {"step": self.progress.step, "epoch": self.progress.epoch, "loss": None, "events": [event]}
+            append = {
+                "step": self.progress.step,
+                "epoch": self.progress.epoch,
+                "loss": None,
+                "events": [event],
+            }
             self.recorder.writer.submit(lambda: append_line(self.out / "steps.jsonl", append))
         return CheckFailed(
             f"the loss became {value} at step {self.progress.step} (epoch {self.progress.epoch + 1}, batch "
@@ -275,7 +296,9 @@ class Trainer:
             if phase.validation is not None:
                 logits = phase.validation.logits(phase.module)
                 line.update(epoch_scores(logits, phase.validation.labels, len(self.model.classes or ())))
-                line["alarms"] = epoch_alarms([*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ())
+                line["alarms"] = epoch_alarms(
+                    [*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ()
+                )
             self._keep_best(line)
             self._keep_embeddings(progress.epoch)
             save_weights(self.model, self.out / "weights" / "last.safetensors")
@@ -421,7 +444,7 @@ def _listening(stop: threading.Event) -> Iterator[None]:
         yield  # signals can only be handled in the main thread
         return
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, _frame: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.set()

@@ -137,7 +137,9 @@ class Live:
             return
         self._drawn = now
         rate = self._seen / max(now - self._clock, 1e-9)
-        note = f"epoch {epoch + 1}/{self._epochs}  loss {self._loss:.3f}{self._accuracy}  {rate:,.0f} images/s"
+        note = (
+            f"epoch {epoch + 1}/{self._epochs}  loss {self._loss:.3f}{self._accuracy}  {rate:,.0f} images/s"
+        )
         self._bar.update(self._task, completed=epoch + batch / batches, note=note)
 
     def epoch(self, line: Mapping[str, Any]) -> None:

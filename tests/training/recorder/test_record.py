@@ -83,7 +83,10 @@ def test_gradient_norms_and_update_ratios_are_what_they_say(tmp_path, probe):
         before = [p.detach().clone() for p in net[3].parameters()]
         train(net, 1, recording)
     line = next(line for line in opsin.Run(tmp_path / "run").steps if line["step"] == 4)
-    moved = sum(float((new.detach() - old).square().sum()) for new, old in zip(net[3].parameters(), before, strict=True))
+    moved = sum(
+        float((new.detach() - old).square().sum())
+        for new, old in zip(net[3].parameters(), before, strict=True)
+    )
     weight = sum(float(old.square().sum()) for old in before)
     assert line["update_ratios"]["3"] == pytest.approx((moved / weight) ** 0.5, rel=1e-4)
     norm = sum(float(p.grad.square().sum()) for p in net[3].parameters()) ** 0.5
@@ -97,7 +100,11 @@ def test_the_death_and_return_of_a_channel_are_dated(tmp_path, probe):
             with torch.no_grad():
                 net[0].bias[1] = -100.0 if 3 <= step <= 4 else 5.0
             recording.step(loss=1.0)
-    events = [(line["step"], event["kind"], event["channels"]) for line in opsin.Run(tmp_path / "run").steps for event in line.get("events", [])]
+    events = [
+        (line["step"], event["kind"], event["channels"])
+        for line in opsin.Run(tmp_path / "run").steps
+        for event in line.get("events", [])
+    ]
     assert (4, "dead", [1]) in events
     assert (6, "revived", [1]) in events
 

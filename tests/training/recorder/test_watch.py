@@ -6,7 +6,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from opsin.errors import OpsinError
-from opsin.training.recorder.watch import Bounds, choose_layers, evaluating, outputs_of, unwrapped, visible_layers
+from opsin.training.recorder.watch import (
+    Bounds,
+    choose_layers,
+    evaluating,
+    outputs_of,
+    unwrapped,
+    visible_layers,
+)
 
 
 class Mixed(nn.Module):

@@ -139,11 +139,17 @@ class Recorder:
         return [{"kind": "snapshot"}, *events]
 
     def _write_line(
-        self, extra: Mapping[str, Any], found: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]] = ()
+        self,
+        extra: Mapping[str, Any],
+        found: Sequence[Mapping[str, Any]],
+        events: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         now = time.perf_counter()
         began, images = self._clock
-        line: dict[str, Any] = {"step": self.count, "loss": float(np.mean(self._losses)) if self._losses else None}
+        line: dict[str, Any] = {
+            "step": self.count,
+            "loss": float(np.mean(self._losses)) if self._losses else None,
+        }
         line["images_per_second"] = images / (now - began) if images else None
         line.update({key: value for key, value in extra.items() if value is not None})
         if found:
@@ -175,7 +181,12 @@ class Recording:
             _finish_info(self._recorder.out, "failed")
 
     def step(
-        self, loss: float | torch.Tensor, *, lr: float | None = None, images: int | None = None, epoch: int | None = None
+        self,
+        loss: float | torch.Tensor,
+        *,
+        lr: float | None = None,
+        images: int | None = None,
+        epoch: int | None = None,
     ) -> None:
         """Call once after every optimiser step, before the gradients are cleared."""
         self._recorder.step(loss, lr=lr, images=images, epoch=epoch)
@@ -217,7 +228,9 @@ def record(
     inputs = probe.detach().to(device)
     target = None if labels is None else torch.as_tensor(labels, dtype=torch.int64, device=device)
     if target is not None and len(target) != len(inputs):
-        raise OpsinError(f"labels has {len(target)} entries for {len(inputs)} probe images; give one per image")
+        raise OpsinError(
+            f"labels has {len(target)} entries for {len(inputs)} probe images; give one per image"
+        )
     recorder = Recorder(module, inputs, out, labels=target, every=every, layers=layers)
     save_probe(out, inputs, target)
     count = int(target.max()) + 1 if target is not None else 0

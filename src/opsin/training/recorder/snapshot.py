@@ -11,7 +11,9 @@ from torch import nn
 from opsin.records import Snapshot
 from opsin.training.recorder.watch import Bounds, LayerInfo, evaluating, outputs_of
 
-VALUES_PER_LAYER = 65_536  # per image and layer: larger layers keep every k-th channel (the last picture keeps all)
+VALUES_PER_LAYER = (
+    65_536  # per image and layer: larger layers keep every k-th channel (the last picture keeps all)
+)
 FILTER_VALUES = 65_536  # per convolution; the first one is always kept whole
 
 
@@ -24,7 +26,11 @@ def kept_channels(layer: LayerInfo, whole: bool) -> np.ndarray:
 
 
 def take_snapshot(
-    module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor | None, layers: Sequence[LayerInfo], step: int
+    module: nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor | None,
+    layers: Sequence[LayerInfo],
+    step: int,
 ) -> Snapshot:
     """Run the probe through the network once, and back from two scores to every recorded layer.
 
@@ -33,7 +39,12 @@ def take_snapshot(
     stays. Scores are logits, before softmax.
     """
     names = [layer.name for layer in layers]
-    with evaluating(module), torch.enable_grad(), outputs_of(module, names) as outputs, Bounds(module) as bounds:
+    with (
+        evaluating(module),
+        torch.enable_grad(),
+        outputs_of(module, names) as outputs,
+        Bounds(module) as bounds,
+    ):
         # The input asks for gradients so that a network of frozen weights still has a graph to walk.
         logits = module(inputs.detach().clone().requires_grad_(True))
         present = [name for name in names if name in outputs and outputs[name].requires_grad]
@@ -42,7 +53,9 @@ def take_snapshot(
             targets["gradients_label"] = labels.to(logits.device)
         gradients = _gradients(logits, targets, [outputs[name] for name in present], present)
     last_picture = max((i for i, layer in enumerate(layers) if len(layer.shape) == 3), default=-1)
-    channels = {layer.name: kept_channels(layer, position == last_picture) for position, layer in enumerate(layers)}
+    channels = {
+        layer.name: kept_channels(layer, position == last_picture) for position, layer in enumerate(layers)
+    }
     filters, filter_channels = _filters(module)
 
     def thin(values: torch.Tensor, name: str) -> np.ndarray:
@@ -70,7 +83,9 @@ def _gradients(
     for position, (key, classes) in enumerate(targets.items()):
         score = logits.gather(1, classes[:, None]).sum()
         last = position == len(targets) - 1
-        grads = torch.autograd.grad(score, outputs, retain_graph=not last, allow_unused=True) if outputs else ()
+        grads = (
+            torch.autograd.grad(score, outputs, retain_graph=not last, allow_unused=True) if outputs else ()
+        )
         found[key] = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
     return found
 

@@ -12,7 +12,11 @@ from torch import nn
 
 def layer_parameters(module: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The parameters of each layer that owns some, by the layer's path in `named_modules()`."""
-    return {name or "(root)": own for name, part in module.named_modules() if (own := list(part.parameters(recurse=False)))}
+    return {
+        name or "(root)": own
+        for name, part in module.named_modules()
+        if (own := list(part.parameters(recurse=False)))
+    }
 
 
 def gradient_norms(layers: Mapping[str, list[nn.Parameter]]) -> dict[str, float]:
@@ -74,7 +78,12 @@ class Lifetimes:
                 for kind, changed in ((gone, mask & ~before), (back, before & ~mask)):
                     if changed.any():
                         events.append(
-                            {"kind": kind, "layer": layer, "step": step, "channels": np.flatnonzero(changed).tolist()}
+                            {
+                                "kind": kind,
+                                "layer": layer,
+                                "step": step,
+                                "channels": np.flatnonzero(changed).tolist(),
+                            }
                         )
                 known[layer] = mask.copy()
         return events
@@ -88,7 +97,13 @@ class Lifetimes:
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over what `state` gave."""
-        self._alive = {key.partition("/")[2]: mask.astype(bool) for key, mask in state.items() if key.startswith("alive/")}
+        self._alive = {
+            key.partition("/")[2]: mask.astype(bool)
+            for key, mask in state.items()
+            if key.startswith("alive/")
+        }
         self._saturated = {
-            key.partition("/")[2]: mask.astype(bool) for key, mask in state.items() if key.startswith("saturated/")
+            key.partition("/")[2]: mask.astype(bool)
+            for key, mask in state.items()
+            if key.startswith("saturated/")
         }

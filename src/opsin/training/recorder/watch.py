@@ -192,7 +192,9 @@ def choose_layers(visible: Sequence[LayerInfo], wanted: Sequence[str] | None) ->
         missing = [name for name in wanted if name not in by_name]
         if missing:
             some = ", ".join(list(by_name)[:8])
-            raise OpsinError(f"layer {missing[0]!r} cannot be recorded; layers with visible outputs are {some} ...")
+            raise OpsinError(
+                f"layer {missing[0]!r} cannot be recorded; layers with visible outputs are {some} ..."
+            )
         return [by_name[name] for name in wanted]
     if len(visible) <= MOST_LAYERS:
         return list(visible)
@@ -200,7 +202,11 @@ def choose_layers(visible: Sequence[LayerInfo], wanted: Sequence[str] | None) ->
     convolutions = [layer for layer in pictures if "Conv" in layer.kind] or pictures
     vectors = [layer for layer in visible if len(layer.shape) == 1]
     room = MOST_LAYERS - 2
-    even = [convolutions[round(i * (len(convolutions) - 1) / max(room - 1, 1))] for i in range(room)] if convolutions else []
+    even = (
+        [convolutions[round(i * (len(convolutions) - 1) / max(room - 1, 1))] for i in range(room)]
+        if convolutions
+        else []
+    )
     chosen = {layer.name: layer for layer in (*even, *pictures[-1:], *vectors[-1:])}
     order = {layer.name: position for position, layer in enumerate(visible)}
     return sorted(chosen.values(), key=lambda layer: order[layer.name])

@@ -61,7 +61,9 @@ class Writer:
         if isinstance(failure, OpsinError):
             raise failure
         if isinstance(failure, OSError):
-            raise OpsinError(f"cannot record the run: {failure}; free some space or choose another folder") from failure
+            raise OpsinError(
+                f"cannot record the run: {failure}; free some space or choose another folder"
+            ) from failure
         if failure is not None:
             raise failure
 
@@ -92,7 +94,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             if number == len(lines):
                 break
-            raise OpsinError(f"{path}, line {number} is not JSON ({error}); the file was changed by hand") from error
+            raise OpsinError(
+                f"{path}, line {number} is not JSON ({error}); the file was changed by hand"
+            ) from error
     return rows
 
 
@@ -102,4 +106,8 @@ def cut_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
         return
     rows = [row for row in read_lines(path) if keep(row)]
     with replacing(path) as temporary:
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8", newline="\n")
+        temporary.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+            encoding="utf-8",
+            newline="\n",
+        )
