@@ -54,7 +54,7 @@ def choose(
     edge = size or _edge(name, side, reasons)
     colour = data.channels >= 3 or pretrained
     settings = {
-        **_schedule(images, reasons),
+        **_schedule(images, given, reasons),
         **_augmentation(pretrained, colour, edge, reasons),
         **given,
     }
@@ -139,10 +139,11 @@ def _edge(name: str, side: float, reasons: list[str]) -> int:
     return 64
 
 
-def _schedule(images: int, reasons: list[str]) -> dict[str, Any]:
+def _schedule(images: int, given: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:
     batch = 32 if images < 2_000 else 64 if images < 20_000 else 128
     epochs = int(np.clip(np.ceil(42_000 / max(images, 1)), 10, 60))
-    reasons.append(f"batch {batch}, {epochs} epochs: small sets need small batches and more passes")
+    if not {"batch_size", "epochs"} & set(given):
+        reasons.append(f"batch {batch}, {epochs} epochs: small sets need small batches and more passes")
     return {"batch_size": batch, "epochs": epochs, "label_smoothing": 0.05}
 
 

@@ -16,8 +16,8 @@ from opsin.data.dataset import Dataset, Split
 from opsin.data.duplicates import Duplicate
 from opsin.data.mixing import build_mixing
 from opsin.errors import OpsinError
-from opsin.models.build import load_callable
 from opsin.models.classifier import Classifier
+from opsin.models.sources.own_code import resolve
 from opsin.training.feed import Feed, FeatureFeed, PixelFeed, Validation, last_linear, trunk_features
 from opsin.training.recipe import AUGMENTATIONS, Recipe
 from opsin.training.recorder.record import Recorder, layer_entry, save_probe
@@ -172,7 +172,7 @@ def _pixel_feed(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Re
         split.labels,
         len(data.classes),
         model.preprocess,
-        augment=build_augmentation(settings, transform=load_callable(transform) if transform else None),
+        augment=build_augmentation(settings, transform=resolve(transform) if transform else None),
         mix=build_mixing(recipe.mixup, recipe.cutmix, len(data.classes), recipe.label_smoothing),
         device=model.device,
         channels_last=recipe.channels_last,

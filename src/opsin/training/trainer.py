@@ -22,7 +22,6 @@ from opsin.errors import CheckFailed
 from opsin.files import write_tensors
 from opsin.inference.scoring import epoch_scores
 from opsin.models.classifier import Classifier
-from opsin.models.weights import save_weights
 from opsin.training.checkpoint import (
     Checkpoint,
     arrays_to_tensors,
@@ -133,7 +132,7 @@ class Trainer:
     def _begin(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
             self._prepare_phase()
-            save_weights(self.model, self.out / "weights" / "last.safetensors")
+            self.model.save(self.out / "weights" / "last.safetensors")
             if self.recorder:
                 self.recorder.begin()
             self._keep_embeddings(0)
@@ -301,7 +300,7 @@ class Trainer:
                 )
             self._keep_best(line)
             self._keep_embeddings(progress.epoch)
-            save_weights(self.model, self.out / "weights" / "last.safetensors")
+            self.model.save(self.out / "weights" / "last.safetensors")
         write_tensors(
             self.out / "losses" / f"{progress.epoch:04d}.safetensors",
             {"loss": self._sample_losses.astype(np.float16)},
@@ -323,7 +322,7 @@ class Trainer:
             # An equally good later epoch wins: it has seen more.
             progress.waiting = 0 if progress.best is None or value > progress.best else progress.waiting + 1
             progress.best, progress.best_epoch = value, progress.epoch
-            save_weights(self.model, self.out / "weights" / "best.safetensors")
+            self.model.save(self.out / "weights" / "best.safetensors")
         else:
             progress.waiting += 1
 

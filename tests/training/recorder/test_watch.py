@@ -11,7 +11,6 @@ from opsin.training.recorder.watch import (
     choose_layers,
     evaluating,
     outputs_of,
-    unwrapped,
     visible_layers,
 )
 
@@ -117,8 +116,3 @@ def test_of_a_deep_network_the_ends_are_always_kept():
     assert names[0] == "0"
     assert names[-1] == "42"
     assert names == sorted(names, key=int)
-
-
-def test_wrapped_modules_are_looked_at_themselves(net):
-    assert unwrapped(torch.compile(net)) is net
-    assert unwrapped(nn.DataParallel(net)) is net

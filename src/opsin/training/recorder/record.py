@@ -16,6 +16,7 @@ from torch import nn
 from opsin import __version__
 from opsin.errors import OpsinError
 from opsin.files import write_json, write_tensors
+from opsin.models.weights import bare
 from opsin.training.recorder.snapshot import take_snapshot
 from opsin.training.recorder.statistics import (
     Lifetimes,
@@ -24,7 +25,7 @@ from opsin.training.recorder.statistics import (
     layer_parameters,
     update_ratios,
 )
-from opsin.training.recorder.watch import LayerInfo, choose_layers, unwrapped, visible_layers
+from opsin.training.recorder.watch import LayerInfo, choose_layers, visible_layers
 from opsin.training.recorder.writer import Writer, append_line
 
 
@@ -44,7 +45,7 @@ class Recorder:
         every: int = 100,
         layers: Sequence[str] | None = None,
     ) -> None:
-        self.module = unwrapped(module)
+        self.module = bare(module)
         self.out = Path(out)
         self.every = every
         self.count = 0

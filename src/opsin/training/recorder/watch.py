@@ -29,16 +29,6 @@ UPPER_BOUND: dict[Any, float] = {
 NEAR_BOUND = 1e-3
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """The module itself where `torch.compile` or DataParallel wrapped it: hooks and names belong there."""
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        inner = module.module if inner is None and isinstance(module, nn.DataParallel) else inner
-        if inner is None:
-            return module
-        module = inner
-
-
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put a module in evaluation mode and afterwards give every submodule the mode that it had."""
