@@ -20,7 +20,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def train_step() -> Callable[[nn.Module, torch.Tensor, int], float]:
-    """One step of plain SGD on random labels; returns the loss after checking that every kind of weight moved."""
+    """One step of plain SGD on random labels; returns the loss after checking that every kind of weight
+    moved."""
 
     def step(module: nn.Module, inputs: torch.Tensor, classes: int) -> float:
         weights = [item for item in module.parameters() if item.requires_grad]
@@ -33,9 +34,9 @@ def train_step() -> Callable[[nn.Module, torch.Tensor, int], float]:
         with torch.no_grad():
             for weight in weights:
                 if weight.grad is not None:
-                    weight -= 0.1 * weight.grad
+                    weight.sub_(0.1 * weight.grad)
         for index, before in watched.items():
             assert not torch.equal(weights[index], before), f"weight {index} did not move"
-        return float(loss)
+        return float(loss.detach())
 
     return step

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -144,3 +145,23 @@ def test_mistakes_are_answered_in_one_line(arguments: dict, message: str):
     with pytest.raises(OpsinError, match=message) as caught:
         build_model(**arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_numpy_count_as_numbers():
+    model = build_model("simple_cnn", np.int64(3), 1, (np.int64(12), np.int32(16)))
+    assert model.architecture()["size"] == [12, 16]
+    assert model.classes == ("0", "1", "2")
+
+
+def test_options_that_cannot_be_written_down_are_refused_when_they_are():
+    class Own(nn.Module):
+        def __init__(self, norm):
+            super().__init__()
+            self.norm = norm(3)
+
+        def forward(self, x):
+            return self.norm(x).mean((2, 3))
+
+    model = build_model(Own, options={"norm": nn.BatchNorm2d})
+    with pytest.raises(OpsinError, match="options of Own cannot be written down"):
+        model.architecture()

@@ -90,11 +90,18 @@ def optimiser_arrays(optimiser: torch.optim.Optimizer) -> tuple[dict[str, np.nda
 def restore_optimiser(
     optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray], plain: Mapping[str, Any]
 ) -> None:
-    """Give an optimiser of the same construction the state that `optimiser_arrays` read."""
+    """Give an optimiser of the same construction the state that `optimiser_arrays` read.
+
+    Moments get the memory layout of their parameter: fused kernels walk both in the order of storage.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, array in arrays.items():
         index, _, name = key.partition("/")
-        state.setdefault(int(index), {})[name] = torch.from_numpy(array)
+        tensor, like = torch.from_numpy(array), parameters[int(index)]
+        if tensor.shape == like.shape:
+            tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
+        state.setdefault(int(index), {})[name] = tensor
     for key, value in plain.items():
         index, _, name = key.partition("/")
         state.setdefault(int(index), {})[name] = value

@@ -12,8 +12,8 @@ from torch import nn
 
 from opsin.data.preprocess import Preprocess
 from opsin.files import write_tensors
+from opsin.models.classifier import evaluating
 from opsin.training.losses import class_weights
-from opsin.training.recorder.watch import evaluating
 
 VALIDATION_BATCH = 256
 

@@ -21,7 +21,7 @@ from opsin.data.sampling import Sampler
 from opsin.errors import CheckFailed
 from opsin.files import write_tensors
 from opsin.inference.scoring import epoch_scores
-from opsin.models.classifier import Classifier
+from opsin.models.classifier import Classifier, evaluating
 from opsin.training.checkpoint import (
     Checkpoint,
     arrays_to_tensors,
@@ -35,7 +35,6 @@ from opsin.training.optimisers import build_optimiser
 from opsin.training.recipe import Recipe
 from opsin.training.recorder.alarms import epoch_alarms
 from opsin.training.recorder.record import Recorder
-from opsin.training.recorder.watch import evaluating
 from opsin.training.recorder.writer import append_line, cut_lines, read_lines
 from opsin.training.schedules import build_schedule
 from opsin.training.view import View
@@ -369,26 +368,27 @@ class Trainer:
         values = dict(checkpoint.values)
         plain, scaler = values.pop("optimiser"), values.pop("scaler")
         self.progress = Progress(**values)
-        finished = self.progress.phase >= len(self.phases)
-        if not finished:
-            self._prepare_phase()
+        self._cut_records(self.progress.step, self.progress.epoch)
+        if self.recorder:
+            self.recorder.restore(self.progress.step, checkpoint.groups["recorder"])
         self.model.module.load_state_dict(arrays_to_tensors(checkpoint.groups["module"]))
-        if finished:
-            return
+        if self.progress.phase >= len(self.phases):
+            return  # killed between the last step and the scores
+        self._prepare_phase()
         restore_optimiser(self._optimiser, checkpoint.groups.get("optimiser", {}), plain)
         if self._ema is not None:
             self._ema.module.load_state_dict(arrays_to_tensors(checkpoint.groups["ema"]))
         if scaler:
             self._scaler.load_state_dict(scaler)
         self._sample_losses = checkpoint.groups["losses"]["current"].copy()
-        step, epoch = self.progress.step, self.progress.epoch
+
+    def _cut_records(self, step: int, epoch: int) -> None:
+        """Remove what was recorded after the checkpoint: those steps are taken again."""
         cut_lines(self.out / "steps.jsonl", lambda line: line["step"] <= step)
         cut_lines(self.out / "epochs.jsonl", lambda line: line["epoch"] <= epoch)
         for path in (self.out / "snapshots").glob("[0-9]*.*"):
             if int(path.stem) > step:
                 path.unlink()
-        if self.recorder:
-            self.recorder.restore(step, checkpoint.groups.get("recorder", {}))
 
 
 def seed_step(seed: int, step: int) -> torch.Generator:

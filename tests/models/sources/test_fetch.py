@@ -19,7 +19,7 @@ class Answer:
 
 
 def test_an_answer_counts_also_when_it_is_a_refusal(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: Answer())
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer())
     assert fetch.why_unreachable("https://host.invalid/x") is None
 
     def refuse(request, timeout):

@@ -36,7 +36,12 @@ def test_the_random_state_returns_also_after_an_error():
     torch.manual_seed(9)
     expected = torch.rand(2)
     torch.manual_seed(9)
-    with pytest.raises(RuntimeError, match="stop"), seeded(1):
-        torch.rand(5)
-        raise RuntimeError("stop")
+
+    def fail() -> None:
+        with seeded(1):
+            torch.rand(5)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
     assert torch.equal(torch.rand(2), expected)

@@ -14,7 +14,7 @@ from opsin.models.sources import fetch, timm_networks
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "why_unreachable", lambda address: "no network")
+    monkeypatch.setattr(fetch, "why_unreachable", lambda *_: "no network")
 
 
 def test_its_own_size_is_taken_when_none_is_asked_for():
@@ -28,7 +28,7 @@ def test_a_vision_transformer_is_built_for_the_size():
 
 
 def test_pretrained_without_a_network_stops_at_once(offline: None, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(timm_networks, "_cached", lambda repository, filename: None)
+    monkeypatch.setattr(timm_networks, "_cached", lambda *_: None)
     with pytest.raises(OpsinError, match=r"timm/resnet18 could not be fetched \(no network\)") as caught:
         build_model("timm/resnet18", 3, pretrained=True)
     assert "\n" not in str(caught.value)
@@ -39,16 +39,16 @@ def test_a_download_that_breaks_off_is_reported(monkeypatch: pytest.MonkeyPatch)
         raise ConnectionResetError("reset by peer")
 
     monkeypatch.setattr(timm, "create_model", fail)
-    monkeypatch.setattr(fetch, "why_unreachable", lambda address: None)
-    monkeypatch.setattr(timm_networks, "_cached", lambda repository, filename: None)
+    monkeypatch.setattr(fetch, "why_unreachable", lambda *_: None)
+    monkeypatch.setattr(timm_networks, "_cached", lambda *_: None)
     with pytest.raises(OpsinError, match=r"could not be fetched \(reset by peer\)"):
         build_model("timm/resnet18", 3, pretrained=True)
 
 
-def test_a_name_without_weights_says_so():
-    name = next(name for name in timm.list_models() if name not in timm.list_models(pretrained=True))
+def test_a_name_without_weights_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_: None)
     with pytest.raises(OpsinError, match="has no pretrained weights"):
-        build_model(f"timm/{name}", 3, pretrained=True)
+        build_model("timm/resnet18", 3, pretrained=True)
 
 
 def test_cached_weights_are_used_without_asking_the_network(
@@ -57,7 +57,7 @@ def test_cached_weights_are_used_without_asking_the_network(
     torch.manual_seed(0)
     stored = timm.create_model("mobilenetv3_small_050")
     save_file(stored.state_dict(), tmp_path / "model.safetensors")
-    monkeypatch.setattr(timm_networks, "_cached", lambda repository, filename: tmp_path / "model.safetensors")
+    monkeypatch.setattr(timm_networks, "_cached", lambda *_: tmp_path / "model.safetensors")
     model = build_model("timm/mobilenetv3_small_050", pretrained=True)
     assert len(model.classes) == 1000
     assert torch.equal(model.module.classifier.weight, stored.classifier.weight)

@@ -17,7 +17,7 @@ from opsin.models.sources.torchvision_networks import adapt_weights
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty download cache, and no network."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(fetch, "why_unreachable", lambda address: "no network")
+    monkeypatch.setattr(fetch, "why_unreachable", lambda *_: "no network")
     (tmp_path / "checkpoints").mkdir()
     return tmp_path / "checkpoints"
 
@@ -48,7 +48,7 @@ def test_the_first_convolution_is_redrawn_with_the_same_spread(channels: int):
     assert first.weight.shape == (64, channels, 7, 7)
     assert (first.stride, first.padding, first.bias) == ((2, 2), (3, 3), None)
     original = torchvision.models.resnet18(weights=None).conv1.weight
-    assert float(first.weight.std() / original.std()) == pytest.approx(1, abs=0.1)
+    assert float(first.weight.detach().std() / original.detach().std()) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
@@ -59,7 +59,9 @@ def test_adapted_weights_give_grey_pictures_the_same_answer(channels: int, dimen
     convolve = nn.functional.conv2d if dimensions == 2 else nn.functional.conv3d
     expected = convolve(grey.expand(-1, 3, *[-1] * dimensions), weight)
     shape = (-1, channels, *[-1] * dimensions)
-    torch.testing.assert_close(convolve(grey.expand(shape), adapt_weights(weight, channels)), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        convolve(grey.expand(shape), adapt_weights(weight, channels)), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "r3d_18"])
@@ -76,7 +78,7 @@ def test_cached_weights_keep_their_trunk_under_a_new_head(
     torch.manual_seed(0)
     stored = torchvision.models.get_model(name, weights=None)
     weights = torchvision.models.get_model_weights(name)["DEFAULT"]
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, progress=True, check_hash=False: stored.state_dict())
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda *_, **__: stored.state_dict())
     (cache / weights.url.rsplit("/", 1)[1]).touch()
     full = build_model(f"torchvision/{name}", pretrained=True)
     assert len(set(full.classes)) == 1000
@@ -91,6 +93,6 @@ def test_cached_weights_keep_their_trunk_under_a_new_head(
 
 
 def test_a_network_without_weights_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: ())
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda *_: ())
     with pytest.raises(OpsinError, match="has no pretrained weights"):
         build_model("torchvision/resnet18", 3, pretrained=True)

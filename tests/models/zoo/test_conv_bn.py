@@ -9,13 +9,17 @@ from opsin.models.zoo.conv_bn import conv_bn
 
 
 @pytest.mark.parametrize(
-    ("widths", "macs"), [((16, 32, 56, 88, 88), 9_766_384), ((16, 32, 64, 96, 128), 12_687_616)]
+    ("widths", "pools", "sides", "millions"),
+    [
+        ((16, 32, 56, 88, 88), (1, 3), (28, 14, 14, 7, 7), 9.8),
+        ((16, 32, 64, 96, 128), (2, 4), (28, 28, 14, 14, 7), 23.6),
+    ],
 )
-def test_costs_what_hand_arithmetic_says(widths: tuple[int, ...], macs: int):
-    sides, inputs = (28, 14, 14, 7, 7), (1, *widths)
+def test_costs_what_hand_arithmetic_says(widths: tuple, pools: tuple, sides: tuple, millions: float):
+    inputs = (1, *widths)
     by_hand = sum(9 * inputs[i] * width * sides[i] ** 2 for i, width in enumerate(widths)) + widths[-1] * 10
-    assert by_hand == macs
-    assert cost(conv_bn(10, 1, (28, 28), widths=widths), (1, 28, 28)).macs == macs
+    assert cost(conv_bn(10, 1, (28, 28), widths=widths, pools=pools), (1, 28, 28)).macs == by_hand
+    assert round(by_hand / 1e6, 1) == millions
 
 
 def test_pools_follow_the_named_convolutions():

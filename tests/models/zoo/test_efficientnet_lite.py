@@ -84,9 +84,7 @@ def test_a_grey_picture_gets_the_same_answer_from_one_channel_as_from_three(mode
     grey = pretrained_lite0(None, 1).eval()
     x = torch.randn(1, 1, 96, 96)
     with torch.no_grad():
-        torch.testing.assert_close(
-            grey(x), model.module.eval()(x.expand(-1, 3, -1, -1)), atol=1e-3, rtol=1e-3
-        )
+        torch.testing.assert_close(grey(x), model.module.eval()(x.expand(-1, 3, -1, -1)), atol=1e-3, rtol=1e-3)
 
 
 def test_class_names_differ_and_stand_in_order():

@@ -43,15 +43,13 @@ def test_every_layer_is_a_module_that_hooks_see(name: str):
     seen: list[nn.Module] = []
     leaves = [part for part in module.modules() if not list(part.children())]
     for part in leaves:
-        part.register_forward_hook(lambda part, inputs, output: seen.append(part))
+        part.register_forward_hook(lambda part, *_: seen.append(part))
     module(torch.randn(1, 1, 28, 28))
     assert set(seen) == set(leaves)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "lenet5"])
 def test_dropout_is_an_option_that_acts_in_training_only(name: str):
-    if "dropout" not in inspect.signature(ZOO[name]).parameters:
-        pytest.skip("the classic has none")
     module = ZOO[name](3, 1, (28, 28), dropout=0.5)
     x = torch.randn(2, 1, 28, 28)
     assert not torch.equal(module.train()(x), module(x))

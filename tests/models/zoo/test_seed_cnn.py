@@ -13,7 +13,7 @@ def test_is_the_network_of_the_lesson():
     assert module.fc1.in_features == 64 * 5 * 5
     shapes = {}
     for name, part in module.named_children():
-        part.register_forward_hook(lambda part, inputs, output, name=name: shapes.update({name: tuple(output.shape[1:])}))
+        part.register_forward_hook(lambda *call, name=name: shapes.update({name: tuple(call[2].shape[1:])}))
     module(torch.zeros(1, 1, 28, 28))
     assert list(shapes) == ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "fc1", "relu3", "dropout", "fc2"]
     assert shapes["conv1"] == (32, 26, 26)

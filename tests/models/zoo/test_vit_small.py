@@ -20,7 +20,7 @@ def test_attention_equals_pytorchs_own():
 def test_a_hook_sees_the_attention_weights():
     module = vit_small(3, 1, (28, 28), depth=1)
     seen = []
-    module.blocks[0].attention.softmax.register_forward_hook(lambda part, inputs, output: seen.append(output))
+    module.blocks[0].attention.softmax.register_forward_hook(lambda *call: seen.append(call[2]))
     module(torch.randn(2, 1, 28, 28))
     assert seen[0].shape == (2, 3, 50, 50)
     torch.testing.assert_close(seen[0].sum(-1), torch.ones(2, 3, 50))

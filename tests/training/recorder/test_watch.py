@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from opsin.errors import OpsinError
+from opsin.models.classifier import evaluating
 from opsin.training.recorder.watch import (
     Bounds,
     choose_layers,
-    evaluating,
     outputs_of,
     visible_layers,
 )

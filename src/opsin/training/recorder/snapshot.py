@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from opsin.records import Snapshot
-from opsin.training.recorder.watch import Bounds, LayerInfo, evaluating, outputs_of
+from opsin.models.classifier import evaluating
+from opsin.training.recorder.watch import Bounds, LayerInfo, outputs_of
 
 VALUES_PER_LAYER = (
     65_536  # per image and layer: larger layers keep every k-th channel (the last picture keeps all)

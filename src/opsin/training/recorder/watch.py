@@ -13,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from opsin.errors import OpsinError
+from opsin.models.classifier import evaluating
 
 MOST_LAYERS = 12
 
@@ -27,18 +28,6 @@ UPPER_BOUND: dict[Any, float] = {
     F.tanh: 1.0, torch.tanh: 1.0, torch.Tensor.tanh: 1.0,
 }  # fmt: skip
 NEAR_BOUND = 1e-3
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module in evaluation mode and afterwards give every submodule the mode that it had."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @contextlib.contextmanager
