@@ -1,0 +1,161 @@
+"""Pictures as people pass them (paths, folders, PIL images, arrays; one or many) become one batch of pixels."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from opsin.data.decode import Decoded, UnreadableImage, decode, from_array, from_pil
+from opsin.data.formats import sniff
+from opsin.data.preprocess import Preprocess
+from opsin.errors import OpsinError
+from opsin.records import Unreadable
+
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".hif", ".dcm", ".dicom", ".ico", ".qoi",
+    ".pcx",
+})  # fmt: skip
+EXPECTED = "paths, a folder, PIL images or uint8 arrays (n, height, width, channels)"
+_THREADS = 8
+Source = str | Path | bytes | Image.Image | np.ndarray
+
+
+def open_images(
+    images: Source | Sequence[Source] | Iterable[Source], preprocess: Preprocess
+) -> tuple[np.ndarray, tuple[str, ...], tuple[Unreadable, ...]]:
+    """Every picture in `images` as the network sees it, in order.
+
+    Paths, folders (searched recursively, natural order), the bytes of a file, PIL images and uint8 arrays `(h, w)`,
+    `(h, w, c)`, `(n, h, w)` or `(n, h, w, c)`, one or many, mixed as you like. Three axes of which the last has 1 to
+    4 entries are one picture `(h, w, c)`.
+
+    Returns:
+        uint8 `(n, height, width, c)`; n names, the path or `image 0` ...; the files that could not be decoded.
+
+    Raises:
+        OpsinError: a path does not exist, a folder has no images, or something else than a picture was given.
+    """
+    items = list(_items(images))
+    named = [(_name(item, position), item) for position, item in enumerate(items)]
+    if len(items) > 2:
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1, len(items))) as pool:
+            opened = list(pool.map(lambda pair: _open(pair[0], pair[1], preprocess), named))
+    else:
+        opened = [_open(name, item, preprocess) for name, item in named]
+    rows = [row for row in opened if isinstance(row, np.ndarray)]
+    shape = (0, preprocess.height, preprocess.width, preprocess.channels)
+    return (
+        np.stack(rows) if rows else np.zeros(shape, np.uint8),
+        tuple(name for (name, _), row in zip(named, opened, strict=True) if isinstance(row, np.ndarray)),
+        tuple(row for row in opened if isinstance(row, Unreadable)),
+    )
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """The images in `folder` and below, in natural order, as `folder / ...`.
+
+    A file counts by its suffix, or by its first bytes where the suffix is another. Hidden files are passed over.
+    Linked folders are followed, each real folder once.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if not name.startswith(".") and _is_image(Path(place, name))]
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def natural_key(text: str) -> tuple[list[list[tuple[int, str]]], str]:
+    """A sort key of names and `/`-separated paths: "2" before "10", capitals and small letters together."""
+    parts = [re.split(r"([0-9]+)", part) for part in text.split("/")]
+    # every second piece is a number; names that differ only in case or in leading zeros keep a fixed order by `text`
+    keys = [[(int(piece), "") if at % 2 else (-1, piece.casefold()) for at, piece in enumerate(part)] for part in parts]
+    return keys, text
+
+
+def _is_image(path: Path) -> bool:
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(132)) is not None
+    except OSError:
+        return False
+
+
+def _items(images: Any) -> Iterable[Source]:
+    if isinstance(images, str | Path):
+        return _files(Path(images))
+    if isinstance(images, bytes | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return _pictures(images)
+    if hasattr(images, "detach"):
+        raise OpsinError(f"a tensor was given; expected {EXPECTED}, or a float tensor given to a Classifier")
+    if not isinstance(images, Iterable) or isinstance(images, dict):
+        raise OpsinError(f"{type(images).__name__} was given as images; expected {EXPECTED}")
+    return [item for entry in images for item in _items(_entry(entry))]
+
+
+def _entry(entry: Any) -> Any:
+    if isinstance(entry, str | Path | bytes | Image.Image | np.ndarray) or hasattr(entry, "detach"):
+        return entry
+    raise OpsinError(f"{type(entry).__name__} was given as an image; expected {EXPECTED}")
+
+
+def _files(path: Path) -> list[Source]:
+    if path.is_dir():
+        found = find_images(path)
+        if not found:
+            raise OpsinError(
+                f"the folder {path} holds no images; expected files such as .jpg, .png or .tif in it or below it"
+            )
+        return list(found)
+    if not path.exists():
+        raise OpsinError(f"there is no file or folder {path}; expected the path of an image, or of a folder of images")
+    return [path]
+
+
+def _pictures(array: np.ndarray) -> list[Source]:
+    if array.dtype.kind == "f":
+        raise OpsinError(
+            f"a float array of shape {array.shape} was given; expected uint8 values 0..255, or, where the pictures are "
+            "preprocessed already, a float tensor (n, channels, height, width)"
+        )
+    many = array.ndim == 4 or (array.ndim == 3 and array.shape[2] > 4)
+    if not many and array.ndim not in (2, 3):
+        raise OpsinError(
+            f"an array of shape {array.shape} was given; expected (h, w), (h, w, c), (n, h, w) or (n, h, w, c)"
+        )
+    return list(array) if many else [array]
+
+
+def _name(item: Source, position: int) -> str:
+    name = item if isinstance(item, str | Path) else getattr(item, "filename", "")
+    return str(name) if isinstance(name, str | Path) and str(name) else f"image {position}"
+
+
+def _open(name: str, item: Source, preprocess: Preprocess) -> np.ndarray | Unreadable:
+    try:
+        return preprocess.pixels(_decoded(item, preprocess.mode))
+    except UnreadableImage as error:
+        return Unreadable(name, error.reason)
+
+
+def _decoded(item: Source, mode: str) -> Decoded:
+    if isinstance(item, np.ndarray):
+        return from_array(item, mode)
+    return from_pil(item, mode) if isinstance(item, Image.Image) else decode(item, mode)
