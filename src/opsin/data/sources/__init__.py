@@ -1,0 +1,1 @@
+"""Where labelled images come from: folders, manifests, arrays, IDX files, torchvision's sets, packages."""
