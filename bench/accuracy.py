@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import psutil
-from measure import write
 
 import opsin
+from measure import write
 
 RECIPES = Path(__file__).parent / "recipes"
 TASKS = {
@@ -75,7 +75,10 @@ def main() -> None:
         print(f"{task}: median {median:.2%} of {asked.seeds} seeds, goal {goal:.1%}")
         peak = psutil.Process().memory_info()
         memory = getattr(peak, "peak_wset", None) or peak_memory()
-        write(f"accuracy-{task}", {"task": task, "goal": goal, "median": median, "runs": runs, "peak_memory_bytes": memory})
+        write(
+            f"accuracy-{task}",
+            {"task": task, "goal": goal, "median": median, "runs": runs, "peak_memory_bytes": memory},
+        )
 
 
 def peak_memory() -> int | None:

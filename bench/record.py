@@ -10,9 +10,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from measure import alternate, write
-
 import opsin
+from measure import alternate, write
 from opsin.training.recorder.writer import read_lines
 from opsin.training.view import Quiet
 

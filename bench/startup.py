@@ -33,7 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     asked = parser.parse_args()
-    figures = alternate({name: lambda command=command: milliseconds(command) for name, command in COMMANDS.items()}, asked.rounds)
+    figures = alternate(
+        {name: lambda command=command: milliseconds(command) for name, command in COMMANDS.items()}, asked.rounds
+    )
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print(f"opsin --help: {medians['opsin --help']:.0f} ms, goal 500 ms")
     write("startup", {"rounds": asked.rounds, "milliseconds": figures, "medians": medians, "goal": 500})

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from measure import alternate, ratio, write
+from opsin.data.augment import build_augmentation
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
 import opsin
-from opsin.data.augment import build_augmentation
+from measure import alternate, ratio, write
 from opsin.training.feed import PixelFeed
 from opsin.training.recipe import Recipe
 from opsin.training.trainer import Phase, Trainer

@@ -44,9 +44,7 @@ def test_full_disk_is_one_line(tmp_path):
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):
-    write_json(
-        tmp_path / "a.json", {"x": np.float32("nan"), "y": [np.inf, np.int64(3)], "z": (np.array([1.5]),)}
-    )
+    write_json(tmp_path / "a.json", {"x": np.float32("nan"), "y": [np.inf, np.int64(3)], "z": (np.array([1.5]),)})
     assert read_json(tmp_path / "a.json") == {"x": None, "y": [None, 3], "z": [[1.5]]}
 
 

@@ -108,9 +108,7 @@ def test_snapshot_survives_the_disk_within_its_quantisation(tmp_path):
     step = (activations.max() - activations.min()) / 255
     assert np.abs(loaded.activations["block.conv"] - activations).max() <= step / 2 * 1.001
     # Tiny gradients are scaled before they become float16, so they do not vanish.
-    np.testing.assert_allclose(
-        loaded.gradients_label["block.conv"], gradients, atol=np.abs(gradients).max() * 1e-3
-    )
+    np.testing.assert_allclose(loaded.gradients_label["block.conv"], gradients, atol=np.abs(gradients).max() * 1e-3)
     np.testing.assert_array_equal(loaded.gradients_predicted["block.conv"], 0)
     np.testing.assert_array_equal(loaded.channels["block.conv"], [0, 4, 9])
     np.testing.assert_array_equal(loaded.alive["block.conv"], [True, False])

@@ -214,8 +214,7 @@ class Scores:
                     "pr": {name: np.array(curve, np.float64) for name, curve in values["pr"].items()},
                     "thresholds": tuple(Threshold(**row) for row in values["thresholds"]),
                     "baselines": tuple(
-                        Baseline(**{**row, "interval": Interval(**row["interval"])})
-                        for row in values["baselines"]
+                        Baseline(**{**row, "interval": Interval(**row["interval"])}) for row in values["baselines"]
                     ),
                     "notes": tuple(values["notes"]),
                 }

@@ -25,9 +25,7 @@ def evaluate(
     from opsin.inference.evaluate import evaluate as score
     from opsin.models.load import load_model
 
-    scores = score(
-        load_model(model, weights=weights), load_data(data, seed=seed), baselines=baselines, seed=seed
-    )
+    scores = score(load_model(model, weights=weights), load_data(data, seed=seed), baselines=baselines, seed=seed)
     if out is not None:
         scores.save(out)
     if json:

@@ -24,9 +24,7 @@ def predict(
 
     if not images:
         raise OpsinError("no images were given; give files or a folder")
-    answer = predict_images(
-        load_model(model, weights=weights), list(images) if len(images) > 1 else images[0]
-    )
+    answer = predict_images(load_model(model, weights=weights), list(images) if len(images) > 1 else images[0])
     if out is not None:
         answer.save(out)
     if json:

@@ -74,12 +74,10 @@ def comparison_text(result: Comparison) -> str:
         f"only the first is right {result.only_a}, only the second {result.only_b}, both {result.both_right}, "
         f"neither {result.both_wrong}",
         f"McNemar's exact test: p = {result.p_value:.3g}",
-        "the difference is more than chance"
-        if result.p_value < 0.05
-        else "chance alone explains such a difference",
+        "the difference is more than chance" if result.p_value < 0.05 else "chance alone explains such a difference",
     ]
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
 
 
 def _is_number(text: str) -> bool:
-    return bool(text) and text[0] in "0123456789-+." or text in ("", "-")
+    return (bool(text) and text[0] in "0123456789-+.") or text in ("", "-")

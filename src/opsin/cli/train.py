@@ -44,11 +44,7 @@ def train(
     from opsin.training.run import Run
 
     given = settings.model_dump(include=settings.model_fields_set) if settings else {}
-    run = (
-        _resume(data, out, given)
-        if resume
-        else _begin(data, model, size, out, recipe, allow_unreadable, given)
-    )
+    run = _resume(data, out, given) if resume else _begin(data, model, size, out, recipe, allow_unreadable, given)
     page = _report(run) if report and run.status == "finished" else None
     if json:
         document(
@@ -69,7 +65,7 @@ def train(
     return 0
 
 
-def _begin(data, model, size, out, recipe, allow_unreadable, given):  # noqa: ANN001, ANN202
+def _begin(data, model, size, out, recipe, allow_unreadable, given):
     from opsin.data.load import load_data
     from opsin.errors import OpsinError
     from opsin.files import read_json
@@ -89,22 +85,18 @@ def _begin(data, model, size, out, recipe, allow_unreadable, given):  # noqa: AN
     return train_model(model, images, Recipe(**given), out=out, size=size)
 
 
-def _resume(data, out, given):  # noqa: ANN001, ANN202
+def _resume(data, out, given):
     from opsin.errors import OpsinError
     from opsin.training.run import Run
     from opsin.training.train import resume
 
     if out is None and data is None:
-        raise OpsinError(
-            "--resume needs to know which run: give --out RUN, or the data that it was begun with"
-        )
+        raise OpsinError("--resume needs to know which run: give --out RUN, or the data that it was begun with")
     folder = out or _newest(Path("runs"), Path(data).name)
     stored = Run(folder).info.get("recipe", {})
     for name, value in given.items():
         if stored.get(name) != value:
-            raise OpsinError(
-                f"{folder} was begun with {name}={stored.get(name)}, not {value}; leave --{name} out"
-            )
+            raise OpsinError(f"{folder} was begun with {name}={stored.get(name)}, not {value}; leave --{name} out")
     return resume(folder, view=None)
 
 
@@ -118,7 +110,7 @@ def _newest(folder: Path, name: str) -> Path:
     return max(found, key=lambda path: (path / "run.json").stat().st_mtime)
 
 
-def _report(run):  # noqa: ANN001, ANN202
+def _report(run):
     from opsin.reporting.report import report
 
     return report(run.path)

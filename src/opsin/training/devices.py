@@ -35,6 +35,4 @@ def check_amp(device: torch.device) -> None:
         return
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     if not (supported or getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()):
-        raise OpsinError(
-            "amp=True would only slow training down: this CPU has no bfloat16 instructions; leave amp out"
-        )
+        raise OpsinError("amp=True would only slow training down: this CPU has no bfloat16 instructions; leave amp out")

@@ -69,8 +69,7 @@ class PixelFeed(_Labelled):
         preprocess: Preprocess,
         *,
         augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None,
-        mix: Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-        | None,
+        mix: Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]] | None,
         device: torch.device,
         channels_last: bool,
     ) -> None:
@@ -101,9 +100,7 @@ class PixelFeed(_Labelled):
 class FeatureFeed(_Labelled):
     """Features float32 `(images, d)` that a frozen trunk gave for the unchanged images."""
 
-    def __init__(
-        self, features: torch.Tensor, labels: np.ndarray, classes: int, device: torch.device
-    ) -> None:
+    def __init__(self, features: torch.Tensor, labels: np.ndarray, classes: int, device: torch.device) -> None:
         super().__init__(labels, classes, device)
         self._features = features
 
@@ -140,9 +137,7 @@ class Validation:
         with evaluating(module), torch.inference_mode():
             if self._features is not None:
                 return module(self._features.to(self._device)).float().cpu().numpy()
-            return np.concatenate(
-                [module(batch).float().cpu().numpy() for batch in self._batches(len(self.labels))]
-            )
+            return np.concatenate([module(batch).float().cpu().numpy() for batch in self._batches(len(self.labels))])
 
     def embeddings(self, module: nn.Module, count: int) -> tuple[dict[str, np.ndarray], str] | None:
         """What the last layer gets for up to `count` evenly spaced images, float16, with labels and dataset indices,
@@ -175,17 +170,13 @@ class Validation:
         for start in range(0, count, VALIDATION_BATCH):
             part = np.arange(start, min(start + VALIDATION_BATCH, count))
             part = part if rows is None else rows[part]
-            yield self._preprocess.normalise(
-                torch.from_numpy(self._pixels[self._indices[part]]).to(self._device)
-            )
+            yield self._preprocess.normalise(torch.from_numpy(self._pixels[self._indices[part]]).to(self._device))
 
 
 def spaced(total: int, count: int) -> np.ndarray:
     """int64: up to `count` evenly spaced positions out of `total`."""
     return (
-        np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(np.int64))
-        if total
-        else np.zeros(0, int)
+        np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(np.int64)) if total else np.zeros(0, int)
     )
 
 

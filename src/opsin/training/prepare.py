@@ -18,7 +18,7 @@ from opsin.data.mixing import build_mixing
 from opsin.errors import OpsinError
 from opsin.models.classifier import Classifier
 from opsin.models.sources.own_code import resolve
-from opsin.training.feed import Feed, FeatureFeed, PixelFeed, Validation, last_linear, trunk_features
+from opsin.training.feed import FeatureFeed, Feed, PixelFeed, Validation, last_linear, trunk_features
 from opsin.training.recipe import AUGMENTATIONS, Recipe
 from opsin.training.recorder.record import Recorder, layer_entry, save_probe
 from opsin.training.trainer import Phase
@@ -72,9 +72,7 @@ def prepare(model: Classifier, data: Dataset, recipe: Recipe, out: Path, view: V
     recorder = None
     if recipe.record:
         target = torch.from_numpy(labels).to(model.device)
-        recorder = Recorder(
-            model.module, inputs, out, labels=target, every=recipe.record_every, layers=recipe.layers
-        )
+        recorder = Recorder(model.module, inputs, out, labels=target, every=recipe.record_every, layers=recipe.layers)
     return Prepared(
         phases=_phases(model, data, pixels, recipe, view),
         recorder=recorder,
@@ -142,9 +140,7 @@ def _phases(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Recipe
     if recipe.fine_tune:
         every = _pixel_feed(model, data, pixels, recipe)
         phases.append(
-            Phase(
-                model.module, every, _validation(model, data, pixels), recipe.fine_tune, recipe.fine_tune_lr
-            )
+            Phase(model.module, every, _validation(model, data, pixels), recipe.fine_tune, recipe.fine_tune_lr)
         )
     return phases
 
@@ -162,9 +158,7 @@ def _validation(
 def _pixel_feed(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Recipe) -> Feed:
     assert model.preprocess is not None
     split = data.train
-    settings = {
-        name: value for name in AUGMENTATIONS if (value := getattr(recipe, name)) not in (None, 0, False)
-    }
+    settings = {name: value for name in AUGMENTATIONS if (value := getattr(recipe, name)) not in (None, 0, False)}
     transform = settings.pop("transform", None)
     return PixelFeed(
         pixels,

@@ -36,9 +36,7 @@ class Settings(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
 
     optimizer: str = Field("adamw", description="sgd, adam, adamw or any name of timm.optim")
-    lr: float | None = Field(
-        None, gt=0, description="peak learning rate; by default .003 adamw, .001 adam, .1 sgd"
-    )
+    lr: float | None = Field(None, gt=0, description="peak learning rate; by default .003 adamw, .001 adam, .1 sgd")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd (Nesterov)")
     weight_decay: float = Field(0.01, ge=0, description="of weights; biases and norms are left alone")
     schedule: Literal["constant", "step", "cosine", "one_cycle"] = "one_cycle"
@@ -61,28 +59,20 @@ class Settings(BaseModel):
     flip: bool = Field(False, description="mirror left and right, every other image")
     vertical_flip: bool = Field(False, description="mirror top and bottom, every other image")
     crop: int = Field(0, ge=0, description="pad by so many pixels, then crop at random")
-    resized_crop: float | None = Field(
-        None, gt=0, le=1, description="smallest share of the area that a crop keeps"
-    )
+    resized_crop: float | None = Field(None, gt=0, le=1, description="smallest share of the area that a crop keeps")
     rotate: float = Field(0.0, ge=0, le=180, description="largest angle in degrees")
     translate: float = Field(0.0, ge=0, lt=1, description="largest shift as a share of the side")
     scale: float = Field(0.0, ge=0, lt=1, description="largest change of scale: .1 draws from .9 to 1.1")
     shear: float = Field(0.0, ge=0, lt=90, description="largest angle in degrees")
-    colour_jitter: float = Field(
-        0.0, ge=0, le=1, description="strength of brightness, contrast and saturation"
-    )
+    colour_jitter: float = Field(0.0, ge=0, le=1, description="strength of brightness, contrast and saturation")
     cutout: int = Field(0, ge=0, description="side in pixels of a square that is blanked")
     randaugment: int = Field(0, ge=0, le=30, description="magnitude of torchvision's RandAugment")
     transform: str | None = Field(None, description="module:function of your own transform")
 
-    trunk: Literal["train", "frozen"] = Field(
-        "train", description="frozen: train the last layer on cached features"
-    )
+    trunk: Literal["train", "frozen"] = Field("train", description="frozen: train the last layer on cached features")
     fine_tune: int = Field(0, ge=0, description="epochs of training everything after a frozen trunk")
     fine_tune_lr: float = Field(3e-4, gt=0, description="peak learning rate of these epochs")
-    early_stopping: int | None = Field(
-        None, ge=1, description="stop after so many epochs without a better one"
-    )
+    early_stopping: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
     select: Literal["accuracy", "loss"] = Field(
         "accuracy", description="what the best weights are best at, on validation"
     )
@@ -92,12 +82,8 @@ class Settings(BaseModel):
     record: bool = Field(True, description="snapshots of the inside of the network")
     record_every: int = Field(100, ge=1, description="steps between two snapshots")
     probe: int = Field(16, ge=1, le=256, description="how many images are watched")
-    layers: tuple[str, ...] | None = Field(
-        None, description="layers to record; chosen by itself when not given"
-    )
-    embeddings: int = Field(
-        2000, ge=0, description="how many validation images are embedded after each epoch"
-    )
+    layers: tuple[str, ...] | None = Field(None, description="layers to record; chosen by itself when not given")
+    embeddings: int = Field(2000, ge=0, description="how many validation images are embedded after each epoch")
 
 
 class Recipe(Settings):

@@ -71,14 +71,10 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not (self.path / "run.json").is_file():
-            raise OpsinError(
-                f"{self.path} is not a run: expected a folder with run.json, as opsin train writes it"
-            )
+            raise OpsinError(f"{self.path} is not a run: expected a folder with run.json, as opsin train writes it")
         self.info: dict[str, Any] = read_json(self.path / "run.json")
         if self.info.get("format", FORMAT) > FORMAT:
-            raise OpsinError(
-                f"{self.path} was written by opsin {self.info.get('opsin')}; update opsin to read it"
-            )
+            raise OpsinError(f"{self.path} was written by opsin {self.info.get('opsin')}; update opsin to read it")
 
     def __repr__(self) -> str:
         return f"Run({self.path.as_posix()!r}, {self.status})"
@@ -211,9 +207,7 @@ class Run:
 
         about = self.info.get("data")
         if not about:
-            raise OpsinError(
-                f"{self.path} does not say what it was trained on; a recorded loop keeps no data source"
-            )
+            raise OpsinError(f"{self.path} does not say what it was trained on; a recorded loop keeps no data source")
         data = load_data(**about["source"])
         if data.fingerprint != about["fingerprint"]:
             raise OpsinError(

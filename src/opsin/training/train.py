@@ -120,9 +120,7 @@ def free_folder(wanted: Path) -> Path:
     """`wanted`, or the first of `wanted-2`, `wanted-3` ... that does not exist."""
     if not wanted.exists():
         return wanted
-    return next(
-        path for i in itertools.count(2) if not (path := wanted.with_name(f"{wanted.name}-{i}")).exists()
-    )
+    return next(path for i in itertools.count(2) if not (path := wanted.with_name(f"{wanted.name}-{i}")).exists())
 
 
 def _resolve(
@@ -130,9 +128,7 @@ def _resolve(
 ) -> tuple[Classifier, Recipe, tuple[str, ...]]:
     if isinstance(model, Classifier):
         if size is not None:
-            raise OpsinError(
-                "size has no effect with a Classifier, whose Preprocess says it; give one or the other"
-            )
+            raise OpsinError("size has no effect with a Classifier, whose Preprocess says it; give one or the other")
         if recipe is not None:
             return model, recipe, ()
         plan = choose(data, None, model.name or "given")
@@ -182,28 +178,20 @@ def _few(names: Any) -> str:
 
 def _place(module: nn.Module, device: torch.device, recipe: Recipe) -> None:
     torch.set_flush_denormal(True)  # denormal numbers make convolutions tens of times slower
-    module.to(
-        device=device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format
-    )
+    module.to(device=device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     if recipe.dropout is not None:
         layers = [part for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)]
         if not layers:
-            raise OpsinError(
-                f"dropout={recipe.dropout} has no effect: the network has no dropout layer; leave it out"
-            )
+            raise OpsinError(f"dropout={recipe.dropout} has no effect: the network has no dropout layer; leave it out")
         for part in layers:
             part.p = recipe.dropout
 
 
-def _open_folder(
-    folder: Path, resuming: bool, model: Classifier, data: Dataset, recipe: Recipe
-) -> Checkpoint | None:
+def _open_folder(folder: Path, resuming: bool, model: Classifier, data: Dataset, recipe: Recipe) -> Checkpoint | None:
     exists = folder.exists() and any(folder.iterdir()) if folder.is_dir() or not folder.exists() else True
     if not resuming:
         if exists:
-            raise OpsinError(
-                f"{folder} exists; choose another --out, or give --resume to go on with the run in it"
-            )
+            raise OpsinError(f"{folder} exists; choose another --out, or give --resume to go on with the run in it")
         return None
     if not (folder / "run.json").exists():
         raise OpsinError(f"{folder} holds no run to resume; leave --resume out to begin one")
@@ -240,9 +228,7 @@ def _run(
         for name in ("steps.jsonl", "epochs.jsonl"):
             (out / name).unlink(missing_ok=True)
     trainer = Trainer(model, prepared.phases, recipe, out, prepared.recorder, view)
-    view.begin(
-        sum(phase.epochs for phase in prepared.phases), checkpoint.values["epoch"] if checkpoint else 0
-    )
+    view.begin(sum(phase.epochs for phase in prepared.phases), checkpoint.values["epoch"] if checkpoint else 0)
     status = _guarded(lambda: trainer.fit(checkpoint), out, info)
     spent = info.get("seconds", 0.0) + time.perf_counter() - began
     if status == "finished":
@@ -264,8 +250,7 @@ def _guarded(fit: Callable[[], str], out: Path, info: dict[str, Any]) -> str:
 def _announce(recipe: Recipe, view: View) -> None:
     settings = recipe.in_effect()
     view.message(
-        "recipe: "
-        + "  ".join(f"{name}={value}" for name, value in settings.items() if value not in (False, 0))
+        "recipe: " + "  ".join(f"{name}={value}" for name, value in settings.items() if value not in (False, 0))
     )
 
 

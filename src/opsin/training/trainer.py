@@ -100,9 +100,7 @@ class Trainer:
         self._optimiser: torch.optim.Optimizer
         self._ema: ModelEmaV3 | None = None
         self._amp_type = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        self._scaler = torch.amp.GradScaler(
-            self.device.type, enabled=recipe.amp and self._amp_type == torch.float16
-        )
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and self._amp_type == torch.float16)
         self._sample_losses = np.full(phases[0].feed.count, np.nan, np.float32)
         self._saved_at = time.perf_counter()
 
@@ -236,15 +234,11 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         self.view.step(progress.epoch, progress.batch, self._steps_per_epoch, total, len(indices))
 
-    def _accumulate(
-        self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float
-    ) -> float:
+    def _accumulate(self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float) -> float:
         progress = self.progress
         inputs, targets = phase.feed.batch(chosen, generator)
         if progress.step == 0:
-            phase.feed.keep(
-                self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES]
-            )
+            phase.feed.keep(self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES])
         with torch.autocast(self.device.type, self._amp_type, enabled=self.recipe.amp):
             logits = phase.module(inputs)
             losses = self._loss(logits.float(), targets)
@@ -294,9 +288,7 @@ class Trainer:
             if phase.validation is not None:
                 logits = phase.validation.logits(phase.module)
                 line.update(epoch_scores(logits, phase.validation.labels, len(self.model.classes or ())))
-                line["alarms"] = epoch_alarms(
-                    [*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ()
-                )
+                line["alarms"] = epoch_alarms([*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ())
             self._keep_best(line)
             self._keep_embeddings(progress.epoch)
             self.model.save(self.out / "weights" / "last.safetensors")

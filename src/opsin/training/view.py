@@ -76,7 +76,7 @@ class Lines(Quiet):
 
     def message(self, text: str) -> None:
         """See `View`."""
-        print(text, file=self._stream, flush=True)  # noqa: T201 this is the view
+        print(text, file=self._stream, flush=True)
 
     def work(self, what: str, done: int, total: int) -> None:
         """See `View`; only the end is worth a line."""
@@ -137,9 +137,7 @@ class Live:
             return
         self._drawn = now
         rate = self._seen / max(now - self._clock, 1e-9)
-        note = (
-            f"epoch {epoch + 1}/{self._epochs}  loss {self._loss:.3f}{self._accuracy}  {rate:,.0f} images/s"
-        )
+        note = f"epoch {epoch + 1}/{self._epochs}  loss {self._loss:.3f}{self._accuracy}  {rate:,.0f} images/s"
         self._bar.update(self._task, completed=epoch + batch / batches, note=note)
 
     def epoch(self, line: Mapping[str, Any]) -> None:

@@ -84,8 +84,7 @@ def test_gradient_norms_and_update_ratios_are_what_they_say(tmp_path, probe):
         train(net, 1, recording)
     line = next(line for line in opsin.Run(tmp_path / "run").steps if line["step"] == 4)
     moved = sum(
-        float((new.detach() - old).square().sum())
-        for new, old in zip(net[3].parameters(), before, strict=True)
+        float((new.detach() - old).square().sum()) for new, old in zip(net[3].parameters(), before, strict=True)
     )
     weight = sum(float(old.square().sum()) for old in before)
     assert line["update_ratios"]["3"] == pytest.approx((moved / weight) ** 0.5, rel=1e-4)

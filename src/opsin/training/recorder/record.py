@@ -229,9 +229,7 @@ def record(
     inputs = probe.detach().to(device)
     target = None if labels is None else torch.as_tensor(labels, dtype=torch.int64, device=device)
     if target is not None and len(target) != len(inputs):
-        raise OpsinError(
-            f"labels has {len(target)} entries for {len(inputs)} probe images; give one per image"
-        )
+        raise OpsinError(f"labels has {len(target)} entries for {len(inputs)} probe images; give one per image")
     recorder = Recorder(module, inputs, out, labels=target, every=every, layers=layers)
     save_probe(out, inputs, target)
     count = int(target.max()) + 1 if target is not None else 0

@@ -8,13 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from opsin.records import Snapshot
 from opsin.models.classifier import evaluating
+from opsin.records import Snapshot
 from opsin.training.recorder.watch import Bounds, LayerInfo, outputs_of
 
-VALUES_PER_LAYER = (
-    65_536  # per image and layer: larger layers keep every k-th channel (the last picture keeps all)
-)
+VALUES_PER_LAYER = 65_536  # per image and layer: larger layers keep every k-th channel (the last picture keeps all)
 FILTER_VALUES = 65_536  # per convolution; the first one is always kept whole
 
 
@@ -54,9 +52,7 @@ def take_snapshot(
             targets["gradients_label"] = labels.to(logits.device)
         gradients = _gradients(logits, targets, [outputs[name] for name in present], present)
     last_picture = max((i for i, layer in enumerate(layers) if len(layer.shape) == 3), default=-1)
-    channels = {
-        layer.name: kept_channels(layer, position == last_picture) for position, layer in enumerate(layers)
-    }
+    channels = {layer.name: kept_channels(layer, position == last_picture) for position, layer in enumerate(layers)}
     filters, filter_channels = _filters(module)
 
     def thin(values: torch.Tensor, name: str) -> np.ndarray:
@@ -84,9 +80,7 @@ def _gradients(
     for position, (key, classes) in enumerate(targets.items()):
         score = logits.gather(1, classes[:, None]).sum()
         last = position == len(targets) - 1
-        grads = (
-            torch.autograd.grad(score, outputs, retain_graph=not last, allow_unused=True) if outputs else ()
-        )
+        grads = torch.autograd.grad(score, outputs, retain_graph=not last, allow_unused=True) if outputs else ()
         found[key] = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
     return found
 

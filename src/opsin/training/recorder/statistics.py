@@ -13,9 +13,7 @@ from torch import nn
 def layer_parameters(module: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The parameters of each layer that owns some, by the layer's path in `named_modules()`."""
     return {
-        name or "(root)": own
-        for name, part in module.named_modules()
-        if (own := list(part.parameters(recurse=False)))
+        name or "(root)": own for name, part in module.named_modules() if (own := list(part.parameters(recurse=False)))
     }
 
 
@@ -98,12 +96,8 @@ class Lifetimes:
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over what `state` gave."""
         self._alive = {
-            key.partition("/")[2]: mask.astype(bool)
-            for key, mask in state.items()
-            if key.startswith("alive/")
+            key.partition("/")[2]: mask.astype(bool) for key, mask in state.items() if key.startswith("alive/")
         }
         self._saturated = {
-            key.partition("/")[2]: mask.astype(bool)
-            for key, mask in state.items()
-            if key.startswith("saturated/")
+            key.partition("/")[2]: mask.astype(bool) for key, mask in state.items() if key.startswith("saturated/")
         }

@@ -171,9 +171,7 @@ def choose_layers(visible: Sequence[LayerInfo], wanted: Sequence[str] | None) ->
         missing = [name for name in wanted if name not in by_name]
         if missing:
             some = ", ".join(list(by_name)[:8])
-            raise OpsinError(
-                f"layer {missing[0]!r} cannot be recorded; layers with visible outputs are {some} ..."
-            )
+            raise OpsinError(f"layer {missing[0]!r} cannot be recorded; layers with visible outputs are {some} ...")
         return [by_name[name] for name in wanted]
     if len(visible) <= MOST_LAYERS:
         return list(visible)

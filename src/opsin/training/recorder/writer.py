@@ -61,9 +61,7 @@ class Writer:
         if isinstance(failure, OpsinError):
             raise failure
         if isinstance(failure, OSError):
-            raise OpsinError(
-                f"cannot record the run: {failure}; free some space or choose another folder"
-            ) from failure
+            raise OpsinError(f"cannot record the run: {failure}; free some space or choose another folder") from failure
         if failure is not None:
             raise failure
 
@@ -94,9 +92,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             if number == len(lines):
                 break
-            raise OpsinError(
-                f"{path}, line {number} is not JSON ({error}); the file was changed by hand"
-            ) from error
+            raise OpsinError(f"{path}, line {number} is not JSON ({error}); the file was changed by hand") from error
     return rows
 
 
