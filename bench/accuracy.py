@@ -1,4 +1,4 @@
-"""Test accuracy of the named recipes, median of three seeds. The test images decide nothing: no setting was chosen on them.
+"""Test accuracy of the named recipes, median of three seeds. No setting was chosen on the test images.
 
 Usage: python bench/accuracy.py [digits fashion-10 fashion-25] [--seeds 3] [--limit]
 """

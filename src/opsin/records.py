@@ -328,22 +328,22 @@ class Snapshot:
             raise OpsinError(f"{path} is not a snapshot; expected a file of a run's snapshots folder")
         guide = json.loads(metadata["guide"])
         groups: dict[str, dict[str, np.ndarray]] = {name: {} for name in cls._GROUPS}
-        for key, values in arrays.items():
+        probabilities = arrays.pop("probabilities")
+        for key, stored in arrays.items():
             group, _, layer = key.partition("/")
-            if group == "activations":
-                low, high = guide["activations"][layer]["min"], guide["activations"][layer]["max"]
-                values = values.astype(np.float32) / 255 * ((high - low) or 1.0) + low
-            elif group.startswith("gradients"):
-                values = values.astype(np.float32) * (guide["gradients"][layer][group] or 1.0)
-            elif group == "filters":
-                values = values.astype(np.float32)
-            elif group in ("alive", "saturated"):
-                values = values.astype(bool)
-            elif group in ("channels", "filter_channels"):
-                values = values.astype(np.int64)
-            if layer:
-                groups[group][layer] = values
-        return cls(step=guide["step"], probabilities=arrays["probabilities"], **groups)
+            groups[group][layer] = _restored(group, layer, stored, guide)
+        return cls(step=guide["step"], probabilities=probabilities, **groups)
+
+
+def _restored(group: str, layer: str, stored: np.ndarray, guide: dict[str, Any]) -> np.ndarray:
+    """One array of a snapshot in the type and range that it had before it was written."""
+    if group == "activations":
+        low, high = guide["activations"][layer]["min"], guide["activations"][layer]["max"]
+        return stored.astype(np.float32) / 255 * ((high - low) or 1.0) + low
+    if group in ("gradients_label", "gradients_predicted"):
+        return stored.astype(np.float32) * (guide["gradients"][layer][group] or 1.0)
+    kinds = {"filters": np.float32, "alive": bool, "saturated": bool}
+    return stored.astype(kinds.get(group, np.int64))
 
 
 def _jsonable(value: Any) -> Any:

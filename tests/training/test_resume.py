@@ -110,7 +110,7 @@ def test_killed_at_random_moments(tmp_path, script, uninterrupted):
             kills += 1
         assert finish(out, script) == "finished"
         assert fingerprint(out) == expected
-        assert not [path for path in out.rglob("*.tmp")]
+        assert not list(out.rglob("*.tmp"))
     assert kills >= KILLS
 
 

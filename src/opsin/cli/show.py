@@ -40,7 +40,7 @@ def scores_text(scores: Scores) -> str:
     """The figures that a person looks for first, then the three worst classes."""
     lines = [f"accuracy      {percent(scores.accuracy, scores.accuracy_interval)}   {scores.images:,} images"]
     lines += [
-        f"  {baseline.name:<28}{percent(baseline.accuracy, baseline.interval)}{'  ' + baseline.note if baseline.note else ''}"
+        f"  {baseline.name:<28}{percent(baseline.accuracy, baseline.interval)}  {baseline.note}".rstrip()
         for baseline in scores.baselines
     ]
     lines.append(f"macro F1      {percent(scores.macro['f1'])}")

@@ -1,1 +1,1 @@
-"""Where images come from and how they become arrays: sources, decode, Preprocess, Dataset, splits, cache, augmentation."""
+"""Where images come from and how they become arrays: sources, decode, Preprocess, Dataset, cache, augmentation."""

@@ -61,7 +61,7 @@ class Decoded:
     @cached_property
     def pixels(self) -> np.ndarray:
         """uint8 `(h, w, c)`, c = 1, 2, 3, 4 by mode L, LA, RGB, RGBA; read-only."""
-        # made on demand: a large photograph that is shrunk at once never needs the array, which takes as long as resizing
+        # made on demand: a large photograph that is shrunk at once never needs the array, which takes long to make
         pixels = np.asarray(self.picture).reshape(*self.size, -1)
         pixels.flags.writeable = False
         return pixels

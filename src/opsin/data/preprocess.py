@@ -52,7 +52,7 @@ class Preprocess(BaseModel):
     height: int = Field(ge=1, le=LARGEST_EDGE)
     width: int = Field(ge=1, le=LARGEST_EDGE)
     fit: Literal["crop", "pad", "stretch"] = "crop"
-    crop: float = Field(1.0, gt=0, le=1)
+    crop: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[float, ...]
     std: tuple[float, ...]

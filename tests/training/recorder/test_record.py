@@ -119,9 +119,14 @@ def test_a_frozen_network_under_no_grad_can_be_recorded(tmp_path, probe):
 
 def test_an_exception_in_the_loop_comes_through_and_leaves_no_hook(tmp_path, probe):
     net = small_net()
-    with pytest.raises(ZeroDivisionError), opsin.record(net, probe, out=tmp_path / "run") as recording:
-        train(net, 3, recording)
-        raise ZeroDivisionError
+
+    def fail_half_way():
+        with opsin.record(net, probe, out=tmp_path / "run") as recording:
+            train(net, 3, recording)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert read_json(tmp_path / "run" / "run.json")["status"] == "failed"
     assert len(read_lines(tmp_path / "run" / "steps.jsonl")) >= 1
     assert sum(len(part._forward_hooks) for part in net.modules()) == 0

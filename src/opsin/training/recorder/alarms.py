@@ -31,7 +31,7 @@ def _forgotten(epochs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> l
             "classes": [classes[c]],
             "message": f"{classes[c]} was recognised {best[c]:.0%} of the time and is now at {now[c]:.0%}",
         }
-        for c in lost
+        for c in lost.tolist()
     ]
 
 
