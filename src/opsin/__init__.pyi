@@ -18,3 +18,5 @@ from .training.recipe import Recipe as Recipe
 from .training.recorder.record import record as record
 from .training.run import Run as Run
 from .training.train import train as train
+
+__version__: str

@@ -64,19 +64,19 @@ def train(
     """
     view = view or default_view()
     try:
-        data = data if isinstance(data, Dataset) else load_data(data)
-        classifier, recipe, reasons = _resolve(model, data, recipe, size, view)
-        _check_fit(classifier, data)
-        folder = Path(out) if out is not None else free_folder(Path("runs") / data.name)
+        images = data if isinstance(data, Dataset) else load_data(data, progress=view.work)
+        classifier, recipe, reasons = _resolve(model, images, recipe, size, view)
+        _check_fit(classifier, images)
+        folder = Path(out) if out is not None else free_folder(Path("runs") / images.name)
         device = resolve_device(recipe.device)
         if recipe.amp:
             check_amp(device)
         _place(classifier.module, device, recipe)
-        checkpoint = _open_folder(folder, resume, classifier, data, recipe)
+        checkpoint = _open_folder(folder, resume, classifier, images, recipe)
         if checkpoint is None and resume and Run(folder).status == "finished":
             view.message(f"{folder} is finished: nothing to resume")
             return Run(folder)
-        return _run(classifier, data, recipe, folder, checkpoint, reasons, view)
+        return _run(classifier, images, recipe, folder, checkpoint, reasons, view)
     finally:
         view.end()
 
@@ -178,7 +178,9 @@ def _few(names: Any) -> str:
 
 def _place(module: nn.Module, device: torch.device, recipe: Recipe) -> None:
     torch.set_flush_denormal(True)  # denormal numbers make convolutions tens of times slower
-    module.to(device=device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    module.to(device)
+    if recipe.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.dropout is not None:
         layers = [part for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)]
         if not layers:
