@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from opsin.training.recipe import Recipe, Settings
+from opsin.training.recipe import Settings
+
+if TYPE_CHECKING:
+    from opsin.training.run import Run
 
 
 def train(
@@ -41,7 +44,6 @@ def train(
         json: print one JSON document.
     """
     from opsin.cli.show import document, scores_text
-    from opsin.training.run import Run
 
     given = settings.model_dump(include=settings.model_fields_set) if settings else {}
     run = _resume(data, out, given) if resume else _begin(data, model, size, out, recipe, allow_unreadable, given)
@@ -59,58 +61,84 @@ def train(
     if run.status == "stopped":
         print(f"stopped; go on with: opsin train --resume --out {run.path}")
         return 0
-    if isinstance(run, Run) and run.scores:
+    if run.scores:
         print(scores_text(run.scores))
     print(page or f"{run.path}   (opsin report {run.path})")
     return 0
 
 
-def _begin(data, model, size, out, recipe, allow_unreadable, given):
+def _begin(
+    data: str | None,
+    model: str | None,
+    size: int | None,
+    out: Path | None,
+    recipe: Path | None,
+    allow_unreadable: bool,
+    given: dict[str, Any],
+) -> Run:
     from opsin.data.load import load_data
     from opsin.errors import OpsinError
-    from opsin.files import read_json
-    from opsin.training.recipe import read_settings
+    from opsin.training.recipe import Recipe, read_settings
+    from opsin.training.run import Run
+    from opsin.training.train import rebuild
     from opsin.training.train import train as train_model
+    from opsin.training.view import default_view
 
-    if recipe is not None:
-        file = recipe / "run.json" if recipe.is_dir() else recipe
-        about = read_json(file) if file.name == "run.json" else {}
-        data = data or about.get("data", {}).get("source", {}).get("source")
-        model = model or about.get("model", {}).get("name")
-        size = size or (about["preprocess"]["height"] if "preprocess" in about else None)
-        given = {**read_settings(recipe), **given}
+    settings = {**(read_settings(recipe) if recipe else {}), **given}
+    repeated = _run_of(recipe)
+    network: Any = model
+    if repeated is not None:
+        data = data or Run(repeated).info.get("data", {}).get("source", {}).get("source")
+        if model is None and size is None:
+            network = rebuild(Run(repeated), seed=settings.get("seed"))
     if data is None:
         raise OpsinError("nothing to train on; give a folder of images or a name of opsin datasets")
-    images = load_data(data, seed=given.get("seed", 0), allow_unreadable=allow_unreadable)
-    return train_model(model, images, Recipe(**given), out=out, size=size)
+    view = default_view()
+    images = load_data(data, seed=settings.get("seed", 0), allow_unreadable=allow_unreadable, progress=view.work)
+    return train_model(network, images, Recipe(**settings), out=out, size=size, view=view)
 
 
-def _resume(data, out, given):
+def _run_of(recipe: Path | None) -> Path | None:
+    """The run folder that a recipe comes from, or None for a file of settings alone."""
+    if recipe is None:
+        return None
+    if recipe.is_dir():
+        return recipe
+    return recipe.parent if recipe.name == "run.json" else None
+
+
+def _resume(data: str | None, out: Path | None, given: dict[str, Any]) -> Run:
     from opsin.errors import OpsinError
     from opsin.training.run import Run
     from opsin.training.train import resume
 
     if out is None and data is None:
         raise OpsinError("--resume needs to know which run: give --out RUN, or the data that it was begun with")
-    folder = out or _newest(Path("runs"), Path(data).name)
+    folder = out or _newest(Path("runs"), str(data))
     stored = Run(folder).info.get("recipe", {})
     for name, value in given.items():
         if stored.get(name) != value:
             raise OpsinError(f"{folder} was begun with {name}={stored.get(name)}, not {value}; leave --{name} out")
-    return resume(folder, view=None)
+    return resume(folder)
 
 
-def _newest(folder: Path, name: str) -> Path:
-    """The newest run of that name: NAME, NAME-2 ..."""
+def _newest(folder: Path, data: str) -> Path:
+    """The run of that data that was written to last, an unfinished one before any finished one."""
     from opsin.errors import OpsinError
+    from opsin.training.run import Run
 
-    found = [path for path in folder.glob(f"{name}*") if (path / "run.json").exists()]
+    runs = [Run(path.parent) for path in folder.glob("*/run.json")]
+    found = [run for run in runs if _same_source(run.info.get("data", {}).get("source", {}).get("source"), data)]
     if not found:
-        raise OpsinError(f"no run of {name} in {folder}; give --out RUN")
-    return max(found, key=lambda path: (path / "run.json").stat().st_mtime)
+        raise OpsinError(f"no run of {data} in {folder}; give --out RUN")
+    return max(found, key=lambda run: (run.status != "finished", (run.path / "run.json").stat().st_mtime)).path
 
 
-def _report(run):
+def _same_source(stored: str | None, given: str) -> bool:
+    return stored is not None and (stored == given or Path(stored).resolve() == Path(given).resolve())
+
+
+def _report(run: Run) -> Path:
     from opsin.reporting.report import report
 
     return report(run.path)

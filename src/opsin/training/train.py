@@ -101,8 +101,8 @@ def resume(run: str | Path, *, view: View | None = None) -> Run:
     return train(rebuild(opened), opened.dataset(), recipe, out=opened.path, resume=True, view=view)
 
 
-def rebuild(run: Run) -> Classifier:
-    """The untrained network of a run, with the initial weights that it started from."""
+def rebuild(run: Run, seed: int | None = None) -> Classifier:
+    """The untrained network of a run, with the initial weights that it started from, or with those of another seed."""
     about = run.info["model"]
     return build_model(
         about["name"],
@@ -111,7 +111,7 @@ def rebuild(run: Run) -> Classifier:
         size=tuple(about["size"]),
         pretrained=about.get("pretrained", False),
         preprocess=run.preprocess,
-        seed=run.info["seed"],
+        seed=run.info["seed"] if seed is None else seed,
         options=about.get("options") or {},
     )
 
