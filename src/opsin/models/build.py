@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.models.classifier import Classifier
 from opsin.models.sources import own_code, packaged, timm_networks, torchvision_networks
-from opsin.models.sources.order import Delivery, Order, Size, did_you_mean, first_line, seeded
+from opsin.models.sources.order import Delivery, Order, Size, seeded
 from opsin.models.zoo.index import ZOO
 
 TRIED_SIZES = (8, 12, 16, 28, 32, 48, 64, 96, 128, 160, 224, 299, 384)

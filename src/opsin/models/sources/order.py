@@ -6,14 +6,13 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean
 
 Size = tuple[int, int]
 
@@ -114,18 +113,6 @@ def check_options(name: str, factory: Callable[..., Any], options: Mapping[str, 
                 f"{name} was given the unknown option {key!r}{did_you_mean(key, known)}; "
                 f"its options are {', '.join(known) or 'none'}"
             )
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """` (did you mean a, b?)` for the nearest known words, or an empty text."""
-    close = get_close_matches(word, known, n=3, cutoff=0.6)
-    return f" (did you mean {', '.join(close)}?)" if close else ""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
 
 
 def refuse_in_place(module: nn.Module) -> nn.Module:

@@ -16,8 +16,8 @@ from typing import Any
 from torch import nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
-from opsin.models.sources.order import Delivery, Order, did_you_mean, first_line
+from opsin.errors import OpsinError, did_you_mean, first_line
+from opsin.models.sources.order import Delivery, Order
 
 # What people call these arguments; the first that a signature has is used.
 CLASSES = ("classes", "num_classes", "n_classes")

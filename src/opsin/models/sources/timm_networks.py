@@ -10,13 +10,11 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.models.sources.fetch import cannot_fetch, require_reachable
 from opsin.models.sources.order import (
     Delivery,
     Order,
-    did_you_mean,
-    first_line,
     learned_preprocess,
     refuse_in_place,
 )

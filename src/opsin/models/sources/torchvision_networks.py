@@ -11,14 +11,12 @@ import torchvision
 from torch import nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.models.sources.fetch import cannot_fetch, require_reachable
 from opsin.models.sources.order import (
     Delivery,
     Order,
     Size,
-    did_you_mean,
-    first_line,
     learned_preprocess,
     refuse_in_place,
 )
