@@ -19,6 +19,7 @@ from opsin.errors import OpsinError
 from opsin.files import read_tensors, write_tensors
 
 CHECKPOINT = Path("state") / "checkpoint.safetensors"
+WIDENED = ":bfloat16"
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,21 @@ def arrays_to_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tenso
 
 
 def optimiser_arrays(optimiser: torch.optim.Optimizer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The state of an optimiser as arrays (`parameter/key`) and plain values."""
-    state = optimiser.state_dict()["state"]
+    """The state of an optimiser as arrays and plain values, named `parameter/key`, and `groupN/key` for what some keep
+    per group of parameters (a count of steps). bfloat16 is widened, and its key says so."""
+    full = optimiser.state_dict()
+    holders = {str(index): entries for index, entries in full["state"].items()}
+    holders.update({f"group{index}": group for index, group in enumerate(full["param_groups"])})
     arrays: dict[str, np.ndarray] = {}
     plain: dict[str, Any] = {}
-    for index, entries in state.items():
+    for holder, entries in holders.items():
         for key, value in entries.items():
+            name = f"{holder}/{key}"
             if isinstance(value, torch.Tensor):
-                arrays[f"{index}/{key}"] = value.detach().cpu().numpy().copy()
-            else:
-                plain[f"{index}/{key}"] = value
+                name += WIDENED if value.dtype == torch.bfloat16 else ""
+                arrays.update(tensors_to_arrays({name: value}))
+            elif isinstance(value, (int, float)) or not holder.startswith("group"):
+                plain[name] = value
     return arrays, plain
 
 
@@ -86,15 +92,22 @@ def restore_optimiser(
     Moments get the memory layout of their parameter: fused kernels walk both in the order of storage.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    groups = optimiser.state_dict()["param_groups"]
     state: dict[int, dict[str, Any]] = {}
-    for key, array in arrays.items():
-        index, _, name = key.partition("/")
-        tensor, like = torch.from_numpy(array), parameters[int(index)]
-        if tensor.shape == like.shape:
-            tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
-        state.setdefault(int(index), {})[name] = tensor
-    for key, value in plain.items():
-        index, _, name = key.partition("/")
-        state.setdefault(int(index), {})[name] = value
-    full = optimiser.state_dict()
-    optimiser.load_state_dict({"state": state, "param_groups": full["param_groups"]})
+    narrow: list[tuple[torch.Tensor, str]] = []
+    for name, array in [*arrays.items(), *plain.items()]:
+        holder, _, key = name.partition("/")
+        value = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+        if holder.startswith("group"):
+            groups[int(holder.removeprefix("group"))][key] = value
+            continue
+        like = parameters[int(holder)]
+        if key.endswith(WIDENED):
+            key = key.removesuffix(WIDENED)
+            narrow.append((like, key))
+        if isinstance(value, torch.Tensor) and value.shape == like.shape:
+            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        state.setdefault(int(holder), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, key in narrow:  # loading casts to the type of the parameter
+        optimiser.state[parameter][key] = optimiser.state[parameter][key].bfloat16()
