@@ -43,8 +43,14 @@ def open_images(
     Raises:
         OpsinError: a path does not exist, a folder has no images, or something else than a picture was given.
     """
-    items = list(_items(images))
-    named = [(_name(item, position), item) for position, item in enumerate(items)]
+    return open_each(each_image(images), preprocess)
+
+
+def open_each(
+    items: Sequence[Source], preprocess: Preprocess, *, first: int = 0
+) -> tuple[np.ndarray, tuple[str, ...], tuple[Unreadable, ...]]:
+    """What `open_images` gives, of pictures that `each_image` found; `first` is the number of the first of them."""
+    named = [(_name(item, position), item) for position, item in enumerate(items, first)]
     if len(items) > 2:
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1, len(items))) as pool:
             opened = list(pool.map(lambda pair: _open(pair[0], pair[1], preprocess), named))
@@ -57,6 +63,25 @@ def open_images(
         tuple(name for (name, _), row in zip(named, opened, strict=True) if isinstance(row, np.ndarray)),
         tuple(row for row in opened if isinstance(row, Unreadable)),
     )
+
+
+def each_image(images: Any) -> list[Source]:
+    """The pictures in `images`, as `open_images` takes them, one by one and not yet opened.
+
+    Raises:
+        OpsinError: a path does not exist, a folder has no images, or something else than a picture was given.
+    """
+    if isinstance(images, str | Path):
+        return _files(Path(images))
+    if isinstance(images, bytes | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return _pictures(images)
+    if hasattr(images, "detach"):
+        raise OpsinError(f"a tensor was given; expected {EXPECTED}, or a float tensor given to a Classifier")
+    if not isinstance(images, Iterable) or isinstance(images, dict):
+        raise OpsinError(f"{type(images).__name__} was given as images; expected {EXPECTED}")
+    return [item for entry in images for item in each_image(_entry(entry))]
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -94,20 +119,6 @@ def _is_image(path: Path) -> bool:
             return sniff(file.read(132)) is not None
     except OSError:
         return False
-
-
-def _items(images: Any) -> Iterable[Source]:
-    if isinstance(images, str | Path):
-        return _files(Path(images))
-    if isinstance(images, bytes | Image.Image):
-        return [images]
-    if isinstance(images, np.ndarray):
-        return _pictures(images)
-    if hasattr(images, "detach"):
-        raise OpsinError(f"a tensor was given; expected {EXPECTED}, or a float tensor given to a Classifier")
-    if not isinstance(images, Iterable) or isinstance(images, dict):
-        raise OpsinError(f"{type(images).__name__} was given as images; expected {EXPECTED}")
-    return [item for entry in images for item in _items(_entry(entry))]
 
 
 def _entry(entry: Any) -> Any:
