@@ -1,0 +1,107 @@
+"""A Classifier's answers on images, in batches, so that memory stays bounded whatever the number of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+from torch import Tensor
+
+from opsin.errors import CheckFailed, OpsinError
+from opsin.models.build import build_model
+from opsin.models.classifier import Classifier
+from opsin.models.load import PYTORCH, load_model
+from opsin.models.sources.own_code import is_code
+
+if TYPE_CHECKING:
+    from opsin.data.dataset import Dataset
+
+BATCH_VALUES = 2**23
+BATCH = 256
+
+
+def opened(model: Classifier | str | Path, weights: str | Path | None = None) -> Classifier:
+    """The Classifier itself, or what `load_model` opens; a network's name stands for its pretrained weights, because
+    fresh ones would answer with chance.
+
+    Raises:
+        OpsinError: nothing can be opened there, or the network has no pretrained weights.
+    """
+    if isinstance(model, Classifier):
+        return model
+    path = Path(model)
+    named = not path.exists() and path.suffix not in (".safetensors", ".onnx", ".py", *PYTORCH)
+    if named and weights is None and not is_code(str(model)) and ("/" in str(model) or path.name == str(model)):
+        try:
+            return build_model(str(model), pretrained=True)
+        except OpsinError as error:
+            if not str(error).startswith("there is no network"):
+                raise
+            raise OpsinError(f"there is no run, file or network {model}; give the path of a run folder") from error
+    return load_model(model, weights=weights)
+
+
+def log_probabilities(model: Classifier, inputs: Tensor) -> np.ndarray:
+    """float32 `(n, classes)` of preprocessed inputs `(n, c, h, w)`; the softmax is taken in float64.
+
+    Raises:
+        CheckFailed: an answer is not a number.
+    """
+    logits = model.logits(inputs, batch_size=batch_size(inputs[0].numel()) if len(inputs) else 1)
+    if not bool(torch.isfinite(logits).all()):
+        wrong = int((~torch.isfinite(logits)).any(dim=1).sum())
+        raise CheckFailed(
+            f"{model.label} answers with values that are not finite for {wrong} of {len(logits)} images; its training "
+            "diverged or its weights are damaged: use an earlier file"
+        )
+    return log_softmax(logits.double().numpy(), axis=1).astype(np.float32)
+
+
+def batch_size(values: int) -> int:
+    """How many pictures of that many values go through the network at a time: 256 small ones, fewer large ones."""
+    return int(np.clip(BATCH_VALUES // max(values, 1), 1, BATCH))
+
+
+def answer(model: Classifier, data: Dataset, indices: np.ndarray) -> np.ndarray:
+    """Log probabilities float32 `(len(indices), classes)` of images of a Dataset.
+
+    Raises:
+        OpsinError: the model has no Preprocess, so that it cannot read pictures.
+        CheckFailed: an answer is not a number.
+    """
+    preprocess = model.preprocess
+    if preprocess is None:
+        raise OpsinError(
+            f"{model.label} has no Preprocess and cannot read pictures; give Classifier(module, classes=..., "
+            "preprocess=...)"
+        )
+    pixels = data.pixels(preprocess)
+    step = batch_size(preprocess.height * preprocess.width * preprocess.channels)
+    parts = [
+        log_probabilities(model, preprocess.normalise(pixels[indices[start : start + step]]))
+        for start in range(0, len(indices), step)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(model.classes or ())), np.float32)
+
+
+def class_positions(model: Classifier, classes: tuple[str, ...]) -> np.ndarray:
+    """int64 `(len(classes),)`: which output of the model each of the data's classes is, matched by name.
+
+    Raises:
+        OpsinError: the model does not know one of them.
+    """
+    if model.classes is None and model.size is not None:
+        # a wrapped network tells how many classes it has when it runs for the first time
+        model.logits(torch.zeros(1, model.channels or 3, *model.size))
+    known = {name: index for index, name in enumerate(model.classes or ())}
+    strange = [name for name in classes if name not in known]
+    if strange:
+        raise OpsinError(
+            f"{model.label} does not know the class {strange[0]!r}"
+            f"{f' and {len(strange) - 1} more' if len(strange) > 1 else ''} of the data; expected only classes among "
+            f"its {len(known)}: {', '.join(list(known)[:5])}{', ...' if len(known) > 5 else ''}"
+        )
+    return np.array([known[name] for name in classes], np.int64)
