@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -41,7 +41,8 @@ def fit_temperature(validation: Answers) -> float | None:
 
     low, high = np.log(TEMPERATURES)
     # convex in 1 / temperature, so that the one minimum within the bounds is found
-    found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})["x"])
+    result: Any = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    found = float(result.x)
     return None if min(found - low, high - found) < 0.01 else float(np.exp(found))
 
 
