@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,11 +24,11 @@ class Found:
         labels: the class name of each picture.
         names: what to call each picture: its path below the source, or such as `train/12`.
         splits: `train`, `validation`, `test`, or None where the source does not say; None: it says for none.
-        groups: what must not be divided between splits (patient, plant, board); None: nothing is known.
+        groups: what must not be divided between splits (patient, plant, board), empty for a picture on its own; None:
+            nothing is known.
         classes: class names in a fixed order; None: the labels that occur, natural-sorted.
         unreadable: pictures that the source names and that are not there, with the reason.
         notes: what a reader has to know of the source.
-        options: what `load_data` needs beside `source` and `seed` to open the same images again; plain values.
     """
 
     name: str
@@ -41,7 +40,6 @@ class Found:
     classes: tuple[str, ...] | None = None
     unreadable: tuple[Unreadable, ...] = ()
     notes: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = {
