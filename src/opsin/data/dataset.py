@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from opsin.data.duplicates import LISTED, Duplicate, find_duplicates, thumbnails
 from opsin.data.images import natural_key
 from opsin.data.preprocess import Preprocess
 from opsin.data.scan import Progress, Scan, scan
+from opsin.data.sources.classes import class_names, label_text
 from opsin.data.sources.found import SPLITS, Found
 from opsin.data.splits import class_notes, decide_splits
 from opsin.errors import OpsinError
@@ -40,7 +40,7 @@ class Dataset:
         labels: int64 `(n,)`.
         names: the path below the source, or the index, of each image.
         hashes: content hashes, 32 hexadecimal digits.
-        groups: what must not be divided between splits; None where nothing is known.
+        groups: what must not be divided between splits, "" for an image on its own; None where nothing is known.
         splits: `train`, `validation` or `test`, `(n,)`.
         sizes: int64 `(n, 2)`: height and width of the originals, upright.
         channels: 1 where every image is grey, else 3.
@@ -143,28 +143,20 @@ class Dataset:
             name: what a run on these images is called by default.
             seed: decides the splits, together with each image's content or group.
             splits: `train`, `validation`, `test` or None per image.
-            groups: per image, what must not be divided between splits, such as the patient; None where it is unknown.
+            groups: per image, what must not be divided between splits, such as the patient; None for one on its own.
 
         Raises:
             OpsinError: another shape or type, numbers that differ, missing labels, or fewer than two classes.
         """
         pictures = _array(images)
-        names = [str(at) for at in range(len(pictures))]
-        values = [_text(label) for label in np.asarray(labels).tolist()]
-        missing = [at for at, value in enumerate(values) if not value]
-        if missing:
-            raise OpsinError(f"{len(missing):,} of {len(values):,} labels are missing, the first at {missing[0]}")
-        order = None if classes is None else tuple(map(str, classes))
-        if order is not None and np.asarray(labels).dtype.kind in "iu":
-            values = [_at(order, int(value)) for value in values]
         found = Found(
             name=name,
             pictures=pictures,
-            labels=values,
-            names=names,
+            labels=_label_names(labels, classes),
+            names=[str(at) for at in range(len(pictures))],
             splits=splits,
-            groups=None if groups is None else [_text(group) for group in np.asarray(groups, object).tolist()],
-            classes=order,
+            groups=None if groups is None else [label_text(group) for group in groups],
+            classes=None if classes is None else tuple(classes),
         )
         return cls.scan(found, source={}, seed=seed)
 
@@ -376,13 +368,11 @@ def _unreadable_notes(unreadable: Sequence[Unreadable]) -> list[str]:
 
 
 def _group_notes(groups: Sequence[str] | None) -> list[str]:
-    without = sum(not group for group in groups) if groups is not None else None
-    if without == 0:
+    if groups is not None and any(groups):
         return []
-    which = "the images" if without is None else f"{without:,} images"
     return [
-        f"nothing is known of groups of {which}: pictures of one patient, plant or series may be on both sides of a "
-        "split, and what is measured then too good"
+        "no groups are known: pictures of one patient, plant or series may stand in several splits, and what is "
+        "measured is then too good"
     ]
 
 
@@ -411,16 +401,21 @@ def _array(images: Any) -> np.ndarray:
     return pictures
 
 
-def _text(value: Any) -> str:
-    """A label or group as a name; "" for None, NaN and blanks."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
+def _label_names(labels: Iterable[Any], classes: Sequence[str] | None) -> list[str]:
+    values = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    texts = [label_text(value).strip() for value in values]
+    missing = [at for at, text in enumerate(texts) if not text]
+    if missing:
+        raise OpsinError(f"{len(missing):,} of {len(texts):,} labels are missing, the first at {missing[0]}")
+    names = class_names(texts if classes is None else classes, "the labels")
+    if classes is None:
+        return [names[text] for text in texts]
+    return [
+        _class_at(classes, value) if isinstance(value, int) else text for value, text in zip(values, texts, strict=True)
+    ]
 
 
-def _at(classes: Sequence[str], label: int) -> str:
-    if not 0 <= label < len(classes):
-        raise OpsinError(f"the label {label} was given; expected a position in the {len(classes)} classes, from 0")
-    return classes[label]
+def _class_at(classes: Sequence[str], position: int) -> str:
+    if not 0 <= position < len(classes):
+        raise OpsinError(f"the label {position} was given; expected a position in the {len(classes)} classes, from 0")
+    return classes[position]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from opsin.data.sources.found import SPLITS
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, some
 
 TRAIN, VALIDATION = 0.7, 0.8
 """Where the shares of training and of validation end; test is the rest."""
@@ -47,21 +47,24 @@ def decide_splits(
 
 
 def class_notes(labels: np.ndarray, classes: Sequence[str], splits: np.ndarray) -> tuple[str, ...]:
-    """Names the classes that have too few images for their shares. A split that is empty as a whole is not repeated
-    class by class."""
+    """Names the classes that have too few images for their shares. A split that is empty is not repeated class by
+    class."""
     counts = {name: np.bincount(labels[splits == name], minlength=len(classes)) for name in SPLITS}
     total = sum(counts.values())
-    notes = []
-    for amount, text in ((0, "no image at all: the network cannot learn it"), (1, "a single image")):
-        notes += _note([classes[i] for i in np.flatnonzero(total == amount).tolist()], text)
-    meaning = {
+    missing = {
         "train": "no training image: the network cannot learn it",
         "validation": "no validation image: nothing is known of it while training",
         "test": "no test image: it is not measured",
     }
-    for name, text in meaning.items():
+    notes = [
+        *_note(classes, total == 0, "no image at all: the network cannot learn it"),
+        *_note(classes, total == 1, "a single image"),
+    ]
+    for name, text in missing.items():
         if counts[name].any():
-            notes += _note([classes[i] for i in np.flatnonzero((counts[name] == 0) & (total > 0)).tolist()], text)
+            notes += _note(classes, (counts[name] == 0) & (total > 0), text)
+        else:
+            notes.append(f"there are no {name} images")
     return tuple(notes)
 
 
@@ -83,14 +86,10 @@ def _with_given(
         splits = np.where(open_ones, followed, splits)
     torn = [key.removeprefix("group ") for key, names in placed.items() if len(names) > 1 and key.startswith("group ")]
     if torn:
-        notes.append(
-            f"the source itself divides {_few(torn, 'group')} between splits: what is measured may be too good"
-        )
+        notes.append(f"the source itself has some of one group in several splits: {some(torn)}; scores may be too good")
     if not (splits == "validation").any() and (splits == "train").any():
         splits = np.where((splits == "train") & (shares >= FROM_TRAIN), "validation", splits)
         notes.append("the source gives no validation images: an eighth of its training images is used")
-    if not (splits == "test").any():
-        notes.append("the source gives no test images: what is measured on validation images is too good")
     return splits.astype("U10"), tuple(notes)
 
 
@@ -98,10 +97,6 @@ def _key(group: str | None, content: str) -> str:
     return f"group {group}" if group else content
 
 
-def _note(names: Sequence[str], text: str) -> list[str]:
-    return [f"{_few(names, 'class', 'classes')}: {text}"] if names else []
-
-
-def _few(names: Sequence[str], one: str, many: str = "") -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{one if len(names) == 1 else many or one + 's'} {', '.join(names[:_NAMED])}{more}"
+def _note(classes: Sequence[str], chosen: np.ndarray, text: str) -> list[str]:
+    names = [name for name, meant in zip(classes, chosen.tolist(), strict=True) if meant]
+    return [f"{'class' if len(names) == 1 else 'classes'} {some(names, _NAMED)}: {text}"] if names else []
