@@ -4,12 +4,14 @@ from .data.preprocess import Preprocess as Preprocess
 from .errors import CheckFailed as CheckFailed
 from .errors import OpsinError as OpsinError
 from .evidence.compare import compare as compare
+from .explanation.explain import explain as explain
 from .inference.evaluate import evaluate as evaluate
 from .inference.predict import predict as predict
 from .models.build import build_model as build_model
 from .models.classifier import Classifier as Classifier
 from .models.load import load_model as load_model
 from .records import Comparison as Comparison
+from .records import Explanation as Explanation
 from .records import Prediction as Prediction
 from .records import Scores as Scores
 from .records import Snapshot as Snapshot

@@ -17,11 +17,12 @@ from opsin.explanation.targets import Targets
 from opsin.models.classifier import Classifier, evaluating
 from opsin.models.weights import bare
 
-# Modules that only reduce, drop or reshape: the layer before them has the same evidence at a finer or equal grid.
-_REDUCING = (
+# The layer before a pool has the same evidence on a finer grid.
+_POOLS = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d,
-    nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten, nn.Unflatten,
 )  # fmt: skip
+# What these give is the output of the layer before, or (softmax) weights of attention, whose axes are no picture.
+_PASSED_OVER = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten, nn.Unflatten, nn.Softmax)
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def spatial_layers(model: Classifier, inputs: Tensor) -> list[Layer]:
             alive.append(found)
             grid = find_grid(found, size, prefix)
             seen.pop(name, None)  # a reused module counts where it ran last
-            if isinstance(part, _REDUCING):
+            if isinstance(part, _POOLS):
                 pooled.add(found.data_ptr())
-            elif grid is not None and name:
+            elif grid is not None and name and not isinstance(part, _PASSED_OVER):
                 seen[name] = (grid, found.data_ptr())
 
         return hook

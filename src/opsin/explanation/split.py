@@ -46,17 +46,17 @@ class Split:
                 "forward or computes on without PyTorch; use a perturbation method such as rise or occlusion"
             )
         output = self.outputs[layer]
-        scores = targets.scores(self.logits)
-        columns = []
-        for column in range(targets.count):
-            (gradient,) = torch.autograd.grad(
-                scores[:, column].sum(), output, retain_graph=True, allow_unused=True
-            )
-            if gradient is None:
-                raise OpsinError(
-                    f"the scores do not depend on the output of {layer}; choose a layer that they pass through"
-                )
-            columns.append(gradient)
+        with normal_mode(), torch.enable_grad():
+            scores = targets.scores(self.logits)
+            columns = []
+            for column in range(targets.count):
+                wanted = scores[:, column].sum()
+                (gradient,) = torch.autograd.grad(wanted, output, retain_graph=True, allow_unused=True)
+                if gradient is None:
+                    raise OpsinError(
+                        f"the scores do not depend on the output of {layer}; choose a layer that they pass through"
+                    )
+                columns.append(gradient)
         return torch.stack(columns, dim=1)
 
 

@@ -1,0 +1,104 @@
+"""CAMs that need no gradient: the read-out of a pooled linear head, and the first principal component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from opsin.errors import OpsinError
+from opsin.explanation.job import Answer, Job, enlarge
+from opsin.explanation.layers import Layer
+from opsin.models.weights import bare
+
+TOLERANCE = 1e-3  # of the largest feature, within which the features must be the mean of the maps
+
+
+def cam(job: Job, *, relu: bool = True) -> Answer:
+    """Class activation mapping (Zhou et al. 2016): the last layer's weights of the class, applied at every place.
+
+    Only for networks whose score is the mean over the layer's places followed by one linear layer. That this is so is
+    checked on the images themselves: the maps' means must add up to the logits.
+
+    Raises:
+        OpsinError: the network has no such head.
+    """
+    module = bare(job.model.module)
+    heads = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    if not heads:
+        raise _no_pooled_head(job, "it has no linear layer")
+    head = heads[-1]
+    with _seen_inputs(head) as features, torch.no_grad():
+        split = job.split()
+    logits = split.logits.detach()
+    targets = job.resolve(logits)
+    maps = []
+    for layer in job.layers:
+        activations = layer.grid.maps(split.outputs[layer.name].detach()).float()
+        _check_pooled(job, layer, activations, features, head, logits)
+        weights = head.weight.detach().float()[targets.classes.to(logits.device)]
+        if targets.against is not None:
+            weights = weights - head.weight.detach().float()[targets.against.to(logits.device)]
+        signed = torch.einsum("ntc,nchw->nthw", weights, activations)
+        maps.append(enlarge(signed.relu() if relu else signed, job.size))
+    return Answer(maps, targets, evaluations=1)
+
+
+def eigen_cam(job: Job, *, centre: bool = False) -> Answer:
+    """Eigen-CAM (Muhammad and Yeasin 2020): activations projected on their first principal component, over channels.
+
+    The same for every class. A singular vector has no sign of its own; it gets the one with which the map's sum is
+    positive. `centre=True` takes each channel's mean away first.
+    """
+    split = job.split()
+    targets = job.resolve(split.logits.detach())
+    maps = []
+    for layer in job.layers:
+        activations = layer.grid.maps(split.outputs[layer.name].detach()).float()
+        flat = activations.flatten(2).transpose(1, 2)  # (n, places, channels)
+        if centre:
+            flat = flat - flat.mean(dim=1, keepdim=True)
+        _, _, rows = torch.linalg.svd(flat, full_matrices=False)
+        projected = (flat @ rows[:, :1].transpose(1, 2))[..., 0]
+        sign = torch.where(projected.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
+        one = (projected * sign).reshape(len(flat), 1, *activations.shape[-2:]).relu()
+        maps.append(enlarge(one, job.size).expand(-1, targets.count, -1, -1))
+    return Answer(maps, targets, evaluations=1)
+
+
+@contextmanager
+def _seen_inputs(module: nn.Module) -> Iterator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def look(_module: nn.Module, inputs: Any) -> None:
+        seen[:] = [inputs[0].detach()]
+
+    handle = module.register_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def _check_pooled(
+    job: Job, layer: Layer, activations: Tensor, features: list[Tensor], head: nn.Linear, logits: Tensor
+) -> None:
+    pooled = activations.mean(dim=(-2, -1))
+    if not features or features[0].shape != pooled.shape:
+        raise _no_pooled_head(job, f"its last linear layer does not take the channels of {layer.name}")
+    if head.out_features != logits.shape[1]:
+        raise _no_pooled_head(job, "its last linear layer does not give the scores")
+    apart = (pooled - features[0].float()).abs().max()
+    tolerance = max(TOLERANCE, 4 * torch.finfo(features[0].dtype).eps)
+    if apart > tolerance * max(float(features[0].abs().max()), 1e-12):
+        raise _no_pooled_head(job, f"its last linear layer takes something else than the mean of {layer.name}")
+
+
+def _no_pooled_head(job: Job, why: str) -> OpsinError:
+    return OpsinError(
+        f"cam needs a network that averages the last maps and reads them with one linear layer, and {job.model.label} is "
+        f"none: {why}; use grad_cam, which is the same where both can be had"
+    )

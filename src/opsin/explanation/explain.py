@@ -1,0 +1,230 @@
+"""`opsin.explain`: where in its input a score comes from."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from opsin.errors import OpsinError
+from opsin.explanation.job import Answer, Job, Method
+from opsin.explanation.layers import Layer, find_layers
+from opsin.explanation.methods import METHODS
+from opsin.explanation.split import normal_mode
+from opsin.explanation.targets import Targets, resolve_targets
+from opsin.models.classifier import Classifier
+from opsin.models.load import load_model
+from opsin.models.sources.order import did_you_mean
+from opsin.records import Explanation
+
+DOUBLY_NORMALISED_BELOW = 0.02  # spread of the whole input, where images usually have about 1
+
+
+class BlankMapWarning(UserWarning):
+    """A map is zero everywhere: the method found nothing that speaks for the class."""
+
+
+class InputWarning(UserWarning):
+    """The input is not what networks usually get."""
+
+
+def explain(
+    model: Classifier | str | Path | nn.Module,
+    images: Any,
+    method: str | Callable[..., Answer] = "grad_cam",
+    target: Any = None,
+    layer: str | Sequence[str] | None = None,
+    seed: int = 0,
+    *,
+    batch_size: int = 32,
+    **options: Any,
+) -> Explanation | list[Explanation]:
+    """Say where in its input a Classifier's score comes from, by one method.
+
+    Args:
+        model: a Classifier, what `load_model` takes, or a module (images are then float tensors).
+        images: paths, PIL images or uint8 arrays `(n, h, w, c)`, one or many, or a float tensor `(n, c, h, w)` that is
+            already preprocessed.
+        method: a name of `opsin.explanation.methods.METHODS`, or a function `f(job, **options) -> Answer`.
+        target: None (the predicted class); a class, by name or index, for all; a list of n, one per image; an `(n, k)`
+            array or "all": k classes, in one forward pass; a pair `("cat", "dog")`: why the first rather than the second.
+        layer: the layer to look at, by its name in `named_modules()`; several; None: chosen and reported.
+        seed: of a stochastic method's draws.
+        batch_size: images per pass.
+        options: settings of the method.
+
+    Returns:
+        One Explanation; or a list of them, one per class where k classes were asked for, one per layer where several
+        layers were (classes of the first layer first).
+
+    Raises:
+        OpsinError: the method cannot be right for this network, or an argument is wrong; the message says why.
+    """
+    classifier = as_classifier(model)
+    chosen, name = find_method(method)
+    settings = check_options(chosen, name, options)
+    if layer is not None and not chosen.layer:
+        raise OpsinError(f"{name} looks at no layer, so layer={layer!r} has no effect; leave it out")
+    inputs, names = open_inputs(classifier, images)
+    began = time.perf_counter()
+    generator = torch.Generator().manual_seed(seed)
+    answers = []
+    with normal_mode(), torch.no_grad():
+        inputs = inputs.clone() if inputs.is_inference() else inputs
+        layers = find_layers(classifier, inputs, layer) if chosen.layer else []
+        for start in range(0, len(inputs), batch_size):
+            rows = slice(start, start + batch_size)
+            resolve = _resolver(target, rows, len(inputs), classifier)
+            answers.append(chosen.run(Job(classifier, inputs[rows], resolve, layers, generator), **settings))
+    spent = time.perf_counter() - began
+    found = [
+        _record(classifier, answers, inputs, names, name, settings, place, at, column, seed, spent)
+        for at, place in enumerate(layers or [None])
+        for column in range(answers[0].targets.count)
+    ]
+    several = answers[0].targets.listed or (layer is not None and not isinstance(layer, str))
+    return found if several else found[0]
+
+
+def find_method(method: str | Callable[..., Answer]) -> tuple[Method, str]:
+    """The method of a name, or a person's own function as one.
+
+    Raises:
+        OpsinError: there is no method of that name.
+    """
+    if callable(method):
+        own = Method(
+            method, "perturbation", getattr(method, "__name__", "own"), needs="", cost="", fails="", layer=True
+        )
+        return own, own.title
+    if method not in METHODS:
+        raise OpsinError(f"there is no method {method!r}{did_you_mean(method, list(METHODS))}; see opsin methods")
+    return METHODS[method], method
+
+
+def check_options(method: Method, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a method: those given, and the defaults of the others.
+
+    Raises:
+        OpsinError: the method has no such setting.
+    """
+    parameters = list(inspect.signature(method.run).parameters.values())[1:]
+    known = {item.name: item.default for item in parameters if item.kind is not item.VAR_KEYWORD}
+    for option in given:
+        if option not in known and not any(item.kind is item.VAR_KEYWORD for item in parameters):
+            settings = ", ".join(known) or "none"
+            raise OpsinError(f"{name} has no setting {option!r}{did_you_mean(option, list(known))}; it has {settings}")
+    return {**known, **given}
+
+
+def as_classifier(model: Classifier | str | Path | nn.Module) -> Classifier:
+    """A Classifier of whatever was given as a model."""
+    return model if isinstance(model, Classifier) else load_model(model)
+
+
+def open_inputs(model: Classifier, images: Any) -> tuple[Tensor, tuple[str, ...]]:
+    """The network's input and a name per image.
+
+    Raises:
+        OpsinError: there is no image, one cannot be read, or a value is NaN or infinite.
+    """
+    if isinstance(images, list | tuple) and not len(images):
+        raise OpsinError("no images were given; give one or more paths, pictures, or a float tensor (n, c, h, w)")
+    inputs, names, unreadable = model.inputs(images)
+    if unreadable:
+        raise OpsinError(
+            f"{unreadable[0].path} cannot be read: {unreadable[0].reason}; {len(unreadable)} of "
+            f"{len(unreadable) + len(names)} images: leave them out"
+        )
+    if not len(inputs):
+        raise OpsinError("no images were given; give one or more paths, pictures, or a float tensor (n, c, h, w)")
+    finite = torch.isfinite(inputs).flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        first = int((~finite).nonzero()[0])
+        raise OpsinError(f"{names[first]} holds NaN or infinite values; give finite pixels")
+    _warn_of_odd_input(inputs, names)
+    return inputs.detach(), names
+
+
+def _warn_of_odd_input(inputs: Tensor, names: Sequence[str]) -> None:
+    spread = float(inputs.float().std()) if inputs.numel() > 1 else 1.0
+    if 0 < spread < DOUBLY_NORMALISED_BELOW and inputs.shape[0] * inputs.shape[-1] > 1:
+        warnings.warn(
+            f"the input ({names[0]} ...) has a spread of {spread:.2g} where networks usually get about 1: was it "
+            "divided by 255, or normalised, twice?",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def _resolver(target: Any, rows: slice, images: int, model: Classifier) -> Callable[[Tensor], Targets]:
+    """Turns the logits of some images into their Targets. A target per image is cut to these images."""
+
+    def resolve(logits: Tensor) -> Targets:
+        names = model.classes or ()
+        if _one_per_image(target):
+            count = len(target)
+            if count != images:
+                raise OpsinError(
+                    f"{count} targets were given for {images} images; give one per image, or one class for all"
+                )
+            return resolve_targets(list(target)[rows], logits, names)
+        return resolve_targets(target, logits, names)
+
+    return resolve
+
+
+def _one_per_image(target: Any) -> bool:
+    pair = isinstance(target, tuple) and len(target) == 2
+    return not pair and not isinstance(target, str) and hasattr(target, "__len__")
+
+
+def _record(
+    model: Classifier, answers: Sequence[Answer], inputs: Tensor, names: tuple[str, ...], method: str,
+    settings: Mapping[str, Any], layer: Layer | None, at: int, column: int, seed: int, seconds: float,
+) -> Explanation:  # fmt: skip
+    maps = np.concatenate([answer.maps[at][:, column].float().cpu().numpy() for answer in answers])
+    notes = _notes(maps, names, method)
+
+    def joined(part: str) -> np.ndarray | None:
+        values = [getattr(answer, part) for answer in answers]
+        if any(value is None for value in values):
+            return None
+        return np.concatenate([value[at][:, column].float().cpu().numpy() for value in values])
+
+    against = [answer.targets.against for answer in answers]
+    return Explanation(
+        maps=np.ascontiguousarray(maps, np.float32),
+        inputs=inputs.float().cpu().numpy(),
+        method=method,
+        options=dict(settings),
+        layer=layer.name if layer else "",
+        targets=torch.cat([answer.targets.classes[:, column] for answer in answers]).numpy(),
+        classes=model.classes or (),
+        names=names,
+        against=None if against[0] is None else torch.cat([a[:, column] for a in against if a is not None]).numpy(),
+        seed=seed,
+        evaluations=answers[0].evaluations,
+        seconds=seconds,
+        error=joined("error"),
+        completeness=joined("completeness"),
+        display=None if model.preprocess is None else (model.preprocess.mean, model.preprocess.std),
+        notes=notes,
+    )
+
+
+def _notes(maps: np.ndarray, names: Sequence[str], method: str) -> tuple[str, ...]:
+    blank = np.flatnonzero(~maps.any(axis=(1, 2)))
+    if not len(blank):
+        return ()
+    some = ", ".join(names[i] for i in blank[:3])
+    text = f"the {method} map is blank (zero everywhere) for {len(blank)} of {len(maps)} images: {some}"
+    warnings.warn(text, BlankMapWarning, stacklevel=4)
+    return (text,)

@@ -1,0 +1,100 @@
+"""The score's gradient with respect to the input, plain and combined: saliency, input x gradient, integrated gradients.
+
+Every method gives one value per place: channels are summed, so that the values add up to what the method explains;
+saliency takes the largest magnitude over channels, as its paper has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opsin.errors import OpsinError
+from opsin.explanation.job import Answer, Job
+from opsin.explanation.split import normal_mode
+from opsin.explanation.targets import Targets
+from opsin.models.classifier import evaluating
+from opsin.models.weights import bare
+
+
+def saliency(job: Job) -> Answer:
+    """The gradient's largest magnitude over channels (Simonyan et al. 2014)."""
+    gradients, _, targets = input_gradients(job, job.inputs)
+    return Answer([gradients.abs().amax(dim=2)], targets, evaluations=1 + targets.count)
+
+
+def input_x_gradient(job: Job) -> Answer:
+    """The input times the gradient (Shrikumar et al. 2016), summed over channels."""
+    gradients, _, targets = input_gradients(job, job.inputs)
+    return Answer([(gradients * job.inputs.unsqueeze(1)).sum(dim=2)], targets, evaluations=1 + targets.count)
+
+
+def integrated_gradients(job: Job, *, steps: int = 32, baseline: float | None = 0.0) -> Answer:
+    """Integrated gradients (Sundararajan et al. 2017) along the straight line from a baseline, by Gauss-Legendre
+    quadrature: exact for polynomials up to degree 2 * steps - 1.
+
+    Args:
+        job: the images.
+        steps: points of the quadrature.
+        baseline: the value of every entry of the preprocessed input from which the line starts; None: each image's own
+            mean per channel.
+
+    `completeness` of the answer is the sum of the map minus the change of the score, which the axiom says is 0.
+    """
+    if steps < 1:
+        raise OpsinError(f"steps was given as {steps}; expected at least 1")
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    start = _baseline(job.inputs, baseline)
+    gradients, scores, targets = input_gradients(job, job.inputs)
+    _, scores_at_start, _ = input_gradients(job, start, targets, differentiate=False)
+    total = torch.zeros_like(gradients)
+    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+        at = start + float(point) * (job.inputs - start)
+        total += float(weight) * input_gradients(job, at, targets)[0]
+    maps = (total * (job.inputs - start).unsqueeze(1)).sum(dim=2)
+    gap = maps.sum(dim=(-2, -1)) - (scores - scores_at_start)
+    passes = steps * (1 + targets.count) + 2
+    return Answer([maps], targets, evaluations=passes, completeness=[gap])
+
+
+def input_gradients(
+    job: Job,
+    inputs: Tensor,
+    targets: Targets | None = None,
+    *,
+    differentiate: bool = True,
+    around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> tuple[Tensor, Tensor, Targets]:
+    """`(n, t, c, h, w)` gradients with respect to the input, `(n, t)` scores, and the targets.
+
+    Weights get no gradients and the network's state is restored. `around` is entered for the passes (guided
+    backpropagation changes the rules of ReLU there). Without `differentiate` the gradients are zeros.
+    """
+    module = bare(job.model.module)
+    with evaluating(module), normal_mode(), torch.set_grad_enabled(differentiate), around():
+        leaf = inputs.detach().clone().requires_grad_(differentiate)
+        logits = job.model.read_output(module(leaf), len(leaf))
+        targets = targets if targets is not None else job.resolve(logits.detach())
+        scores = targets.scores(logits)
+        if not differentiate:
+            return torch.zeros(0), scores.detach(), targets
+        if not scores.requires_grad:
+            raise OpsinError(
+                f"the scores of {job.model.label} have no gradient with respect to the input: the network switches "
+                "gradients off inside forward or computes on without PyTorch; use a perturbation method such as rise"
+            )
+        columns = [
+            torch.autograd.grad(scores[:, column].sum(), leaf, retain_graph=column < targets.count - 1)[0]
+            for column in range(targets.count)
+        ]
+    return torch.stack(columns, dim=1), scores.detach(), targets
+
+
+def _baseline(inputs: Tensor, value: float | None) -> Tensor:
+    if value is None:
+        return inputs.mean(dim=(-2, -1), keepdim=True).expand_as(inputs)
+    return torch.full_like(inputs, value)
