@@ -1,0 +1,1 @@
+"""Drawing: arrays and parts become inline SVG or PNG data."""

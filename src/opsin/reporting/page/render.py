@@ -1,0 +1,118 @@
+"""Parts become the HTML file: every text in all languages, every drawing inline, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from opsin.reporting.figures import charts, images, maps, scatter
+from opsin.reporting.parts.film import Film
+from opsin.reporting.parts.material import Missing
+from opsin.reporting.texts import LANGUAGES, Catalogue, Language, Text, packaged
+
+SECTIONS = (
+    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "calibration", "embeddings", "data",
+    "provenance",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the HTML file shows: the run's name, its parts by section (in `SECTIONS`' order), who wrote it and when."""
+
+    run: str
+    parts: Mapping[str, Any]
+    version: str
+    written: str
+    catalogue: Catalogue = field(default_factory=packaged)
+
+
+def render(page: Page, language: Language) -> str:
+    """The whole file; it opens in `language`, and holds the others too."""
+    writer = _Writer(page.catalogue, language)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("opsin.reporting", "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["missing"] = lambda part: isinstance(part, Missing)
+    environment.globals |= {
+        "t": writer.text,
+        "attribute": writer.attribute,
+        "user": user,
+        "number": number,
+        "film_data": film_data,
+        "charts": charts,
+        "images": images,
+        "maps": maps,
+        "scatter": scatter,
+    }
+    style, script = (
+        files("opsin.reporting.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
+    )
+    return environment.get_template("page.html").render(
+        page=page,
+        parts=page.parts,
+        sections=[name for name in SECTIONS if name in page.parts],
+        language=language,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        catalogue=page.catalogue,
+    )
+
+
+class _Writer:
+    """Texts as HTML: every language is in the page, and the style sheet shows one."""
+
+    def __init__(self, catalogue: Catalogue, language: Language) -> None:
+        self._catalogue, self._language = catalogue, language
+
+    def text(self, text: Text | str, **values: Any) -> Markup:
+        """A Text, or a key of the catalogue with its values."""
+        text = text if isinstance(text, Text) else Text(text, values)
+        return Markup("").join(
+            Markup('<span lang="{}">{}</span>').format(language, self._catalogue.lower(text, language))
+            for language in LANGUAGES
+        )
+
+    def attribute(self, name: str, text: Text | str, **values: Any) -> Markup:
+        """An attribute in the opening language, with all languages beside it for the script to choose from."""
+        text = text if isinstance(text, Text) else Text(text, values)
+        lowered = {language: self._catalogue.lower(text, language) for language in LANGUAGES}
+        others = (Markup(' data-{}-{}="{}"').format(name, key.lower(), value) for key, value in lowered.items())
+        return Markup('{}="{}"').format(Markup(name), lowered[self._language]) + Markup("").join(others)
+
+
+def user(value: object) -> Markup:
+    """Something that is not ours to translate: a class, a file, a layer, a recorded message."""
+    return Markup('<span translate="no">{}</span>').format(value)
+
+
+def number(value: float) -> str:
+    """A number in three or four significant figures."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def film_data(film: Film) -> Markup:
+    """What the script needs to follow the slider, as JSON that cannot end its own element."""
+    values = {
+        "steps": film.steps,
+        "classes": film.classes,
+        "answers": film.answers.tolist(),
+        "shares": np.round(film.shares, 4).tolist(),
+        "labels": film.labels.tolist(),
+    }
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
