@@ -113,7 +113,8 @@ class Baseline:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The figures of one class. A ratio whose denominator is zero is 0."""
+    """The figures of one class. A ratio whose denominator is zero is 0; the AUROC is None where every image, or none,
+    is of the class; the recall has Wilson's score interval."""
 
     name: str
     support: int
@@ -126,7 +127,9 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Threshold:
-    """An operating point of one class against the rest, chosen on validation images, measured on the others."""
+    """An operating point of one class against the rest, chosen on validation images by its rule (`specificity >= 0.95`:
+    the highest sensitivity that has it), measured on the scored ones. An image is called the class when its probability
+    is at least the threshold."""
 
     class_name: str
     rule: str
@@ -141,9 +144,10 @@ class Scores:
 
     Attributes:
         images: how many images were scored.
-        accuracy, accuracy_interval: share of right answers, 95 % percentile bootstrap over images.
+        accuracy, accuracy_interval: share of right answers, 95 % percentile bootstrap over images (over groups where
+            some are known).
         top_k: share of images whose label is among the k best, by k.
-        macro, weighted: precision, recall and f1 averaged over classes (plainly, or by support).
+        macro, weighted: precision, recall and f1 averaged over the classes that occur (plainly, or by support).
         per_class: one row per class, in class order.
         confusion: int64 `(classes, classes)`, rows the truth, columns the answer.
         ece, brier, nll: calibration error (15 equal-width bins, top label), multi-class Brier score, mean negative

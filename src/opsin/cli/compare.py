@@ -14,13 +14,9 @@ def compare(model_a: str, model_b: str, data: str, /, *, seed: int = 0, json: bo
         json: print one JSON document.
     """
     from opsin.cli.show import comparison_text, document
-    from opsin.data.load import load_data
     from opsin.evidence.compare import compare as compare_models
-    from opsin.models.load import load_model
 
-    result = compare_models(
-        load_model(model_a), load_model(model_b), load_data(data, seed=seed), names=(model_a, model_b)
-    )
+    result = compare_models(model_a, model_b, data, seed=seed)
     if json:
         document(result.as_dict())
     else:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def evaluate(
-    model: str, data: str, /, *, weights: Path | None = None, baselines: bool = True, seed: int = 0, out: Path | None = None,
-    json: bool = False,
+    model: str, data: str, /, *, weights: Path | None = None, baselines: bool = True, seed: int = 0,
+    out: Path | None = None, json: bool = False,
 ) -> int:  # fmt: skip
     """Score a model on labelled images that it was not trained on.
 
@@ -21,11 +21,13 @@ def evaluate(
         json: print one JSON document.
     """
     from opsin.cli.show import document, scores_text
-    from opsin.data.load import load_data
+    from opsin.errors import OpsinError
+    from opsin.inference.answers import opened
     from opsin.inference.evaluate import evaluate as score
-    from opsin.models.load import load_model
 
-    scores = score(load_model(model, weights=weights), load_data(data, seed=seed), baselines=baselines, seed=seed)
+    if out is not None and out.is_dir():
+        raise OpsinError(f"--out {out} is a folder; give the name of a file, such as {out / 'scores.json'}")
+    scores = score(opened(model, weights), data, baselines=baselines, seed=seed)
     if out is not None:
         scores.save(out)
     if json:

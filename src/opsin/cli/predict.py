@@ -11,7 +11,7 @@ def predict(
     """Classify images, or every image of a folder.
 
     Args:
-        model: a run, a .safetensors file, a name of `opsin models`, or my.py:CNN with --weights.
+        model: a run, a .safetensors file, a network with pretrained weights, or my.py:CNN with --weights.
         images: files or folders.
         out: write a CSV table too.
         weights: .safetensors or .pth file of the network my.py:CNN.
@@ -19,12 +19,14 @@ def predict(
     """
     from opsin.cli.show import document, percent, table
     from opsin.errors import CheckFailed, OpsinError
+    from opsin.inference.answers import opened
     from opsin.inference.predict import predict as predict_images
-    from opsin.models.load import load_model
 
     if not images:
         raise OpsinError("no images were given; give files or a folder")
-    answer = predict_images(load_model(model, weights=weights), list(images) if len(images) > 1 else images[0])
+    if out is not None and out.is_dir():
+        raise OpsinError(f"--out {out} is a folder; give the name of a file, such as {out / 'answers.csv'}")
+    answer = predict_images(opened(model, weights), list(images))
     if out is not None:
         answer.save(out)
     if json:

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from opsin.data.dataset import Dataset, Split
 from opsin.data.load import load_data
 from opsin.errors import OpsinError
-from opsin.inference.answers import answer, class_positions, opened
+from opsin.inference.answers import answer, class_positions, known_classes, opened
 from opsin.inference.evaluate import groups_of, images_of, left_over
 from opsin.inference.history import read_history
 from opsin.inference.intervals import bootstrap_mean
@@ -48,12 +48,10 @@ def compare(
     dataset, wanted = images_of(images)
     histories = tuple(map(read_history, models))
     chosen = left_over(dataset, wanted, histories, images)
-    positions = [class_positions(model, dataset.classes) for model in models]
-    classes = _same_classes(models)
-    truth = positions[0][dataset.labels[chosen]]
+    classes, columns = _same_classes(*models)
+    truth = class_positions(models[0], dataset.classes)[dataset.labels[chosen]]
     given = answer(models[0], dataset, chosen).argmax(axis=1)
-    # the second model's columns, counted as the first one's
-    other = class_positions(models[0], models[1].classes or ())[answer(models[1], dataset, chosen).argmax(axis=1)]
+    other = columns[answer(models[1], dataset, chosen).argmax(axis=1)]
     right = given == truth, other == truth
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     gain = right[1].astype(np.float64) - right[0]
@@ -93,15 +91,16 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
 
 
-def _same_classes(models: Sequence[Classifier]) -> tuple[str, ...]:
-    first, second = (model.classes or () for model in models)
+def _same_classes(model_a: Classifier, model_b: Classifier) -> tuple[tuple[str, ...], np.ndarray]:
+    """The first model's classes, and which of them each column of the second is."""
+    first, second = known_classes(model_a), known_classes(model_b)
     if set(first) != set(second):
         extra, lacking = sorted(set(first) - set(second))[:3], sorted(set(second) - set(first))[:3]
         raise OpsinError(
             f"the models answer with other classes: only the first knows {extra}, only the second {lacking}; compare "
             "models that were trained on the same classes"
         )
-    return first
+    return first, class_positions(model_a, second)
 
 
 def _called(model: Classifier, given: Classifier | str | Path) -> str:

@@ -87,16 +87,20 @@ def answer(model: Classifier, data: Dataset, indices: np.ndarray) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, len(model.classes or ())), np.float32)
 
 
+def known_classes(model: Classifier) -> tuple[str, ...]:
+    """The class names of the model; a wrapped network without any tells their number by running once."""
+    if model.classes is None and model.size is not None:
+        model.logits(torch.zeros(1, model.channels or 3, *model.size))
+    return model.classes or ()
+
+
 def class_positions(model: Classifier, classes: tuple[str, ...]) -> np.ndarray:
     """int64 `(len(classes),)`: which output of the model each of the data's classes is, matched by name.
 
     Raises:
         OpsinError: the model does not know one of them.
     """
-    if model.classes is None and model.size is not None:
-        # a wrapped network tells how many classes it has when it runs for the first time
-        model.logits(torch.zeros(1, model.channels or 3, *model.size))
-    known = {name: index for index, name in enumerate(model.classes or ())}
+    known = {name: index for index, name in enumerate(known_classes(model))}
     strange = [name for name in classes if name not in known]
     if strange:
         raise OpsinError(

@@ -100,14 +100,17 @@ def left_over(
     return chosen
 
 
-def groups_of(dataset: Dataset, chosen: np.ndarray) -> list[object] | None:
-    """The groups of these images, where the Dataset knows any."""
-    return None if dataset.groups is None else [dataset.groups[i] for i in chosen.tolist()]
+def groups_of(dataset: Dataset, chosen: np.ndarray) -> list[str] | None:
+    """The group of each of these images, where some share one; an image of which none is known is one by itself."""
+    if dataset.groups is None:
+        return None
+    groups = [dataset.groups[i] or f"image {i} alone" for i in chosen.tolist()]
+    return groups if len(set(groups)) < len(groups) else None
 
 
 def _scores(
     model: Classifier, scored: Answers, validation: Answers | None, temperature: float | None,
-    groups: list[object] | None, seed: int, baselines: tuple[Baseline, ...], *, excluded: int, notes: list[str],
+    groups: list[str] | None, seed: int, baselines: tuple[Baseline, ...], *, excluded: int, notes: list[str],
 ) -> Scores:  # fmt: skip
     classes = model.classes or ()
     logarithms, labels = scored
@@ -200,8 +203,11 @@ def _baselines(
         groups=groups_of(dataset, chosen),
         seed=seed,
     )
-    missing = len(found) < 3
-    return found, ["no HOG baseline: the pictures are too small, or one class only was trained"] if missing else []
+    notes = [] if len(found) == 3 else ["no HOG baseline: the pictures are too small, or one class only was trained"]
+    at_hand = {dataset.hashes[i] for i in rows.tolist()}
+    if history is not None and len(at_hand) < len(history.trained):
+        notes.append(f"baselines know only {len(at_hand):,} of the {len(history.trained):,} training images")
+    return found, notes
 
 
 def _apart(dataset: Dataset, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -211,7 +217,7 @@ def _apart(dataset: Dataset, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray
 
 
 def _notes_on_images(
-    model: Classifier, scored: Answers, history: History | None, groups: list[object] | None
+    model: Classifier, scored: Answers, history: History | None, groups: list[str] | None
 ) -> list[str]:
     notes = []
     if history is None:
