@@ -113,7 +113,7 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _too_few(root: Path, folders: Sequence[Path], loose: Sequence[str], splits: Mapping[str, str]) -> str:
-    layout = f"{root.name}/{'/'.join([next(iter(splits)), '']) if splits else ''}class/x.jpg"
+    layout = f"{root.name}/{'train|val|test/' if splits else ''}class/x.jpg"
     if len(folders):
         inner = _folders(folders[0])
         hint = f" (give {folders[0]} if its folders are the classes)" if len(inner) > 1 else ""

@@ -57,13 +57,10 @@ def find(place: str | Path) -> Found:
     rows, repeated = _once(file, _rows(file, table))
     _check_groups(file, rows)
     names = class_names((row.label for row in rows), str(file))
-    exists = [(file.parent / row.path).exists() for row in rows]
+    exists = [(file.parent / row.path).is_file() for row in rows]
     here = [row for row, there in zip(rows, exists, strict=True) if there]
-    if not here:
-        raise OpsinError(
-            f"{file} names {len(rows):,} files and none of them exists, first {rows[0].path}; expected paths relative "
-            f"to {file.parent}"
-        )
+    gone = [row for row, there in zip(rows, exists, strict=True) if not there]
+    _check_there(file, here, gone)
     return Found(
         name=file.stem,
         pictures=[file.parent / row.path for row in here],
@@ -71,9 +68,7 @@ def find(place: str | Path) -> Found:
         names=[row.path for row in here],
         splits=[row.split for row in here] if any(row.split for row in here) else None,
         groups=[row.group for row in here] if "group" in table.columns else None,
-        unreadable=tuple(
-            Unreadable(row.path, "there is no such file") for row, there in zip(rows, exists, strict=True) if not there
-        ),
+        unreadable=tuple(Unreadable(row.path, "there is no such file") for row in gone),
         notes=tuple(_notes(table, repeated)),
     )
 
@@ -227,6 +222,21 @@ def _check_groups(file: Path, rows: Sequence[_Row]) -> None:
                 f"{file} has the group {row.group} in {known.split} ({known.where}) and in {row.split} ({row.where}); "
                 "a group is never divided: give it one split"
             )
+
+
+def _check_there(file: Path, here: Sequence[_Row], gone: Sequence[_Row]) -> None:
+    if not here:
+        raise OpsinError(
+            f"{file} names {len(gone):,} files and none of them exists, first {gone[0].path}; expected paths relative "
+            f"to {file.parent}"
+        )
+    left = {row.label for row in here}
+    lost = next((row for row in gone if row.label not in left), None)
+    if lost is not None:
+        raise OpsinError(
+            f"{file}: none of the files of the class {lost.label} exists, first {lost.path} ({lost.where}); expected "
+            f"paths relative to {file.parent}"
+        )
 
 
 def _notes(table: _Table, repeated: int) -> Iterator[str]:
