@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,9 +71,15 @@ def choose(data: Dataset, recipe: Recipe | None = None, model: str | None = None
     )
 
 
-def suit_preprocess(data: Dataset, size: tuple[int, int], channels: int) -> Preprocess:
+def suit_preprocess(
+    data: Dataset,
+    size: tuple[int, int],
+    channels: int,
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Preprocess:
     """A Preprocess for a network that starts from nothing: whole pictures, and the training images' mean and
-    standard deviation per channel (of values in 0..1)."""
+    standard deviation per channel (of values in 0..1). The images are decoded on the way; see `Dataset.pixels`."""
     _, ratio = _typical(data)
     draft = Preprocess(
         mode="L" if channels == 1 else "RGB",
@@ -85,7 +91,7 @@ def suit_preprocess(data: Dataset, size: tuple[int, int], channels: int) -> Prep
         std=(1.0,) * channels,
     )
     chosen = data.train.indices[:: max(1, len(data.train) // STATISTICS_IMAGES)][:STATISTICS_IMAGES]
-    values = data.pixels(draft)[chosen].reshape(-1, channels).astype(np.float64) / 255
+    values = data.pixels(draft, progress, say)[chosen].reshape(-1, channels).astype(np.float64) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.05)
     return draft.model_copy(
         update={

@@ -66,7 +66,9 @@ def prepare(model: Classifier, data: Dataset, recipe: Recipe, out: Path, view: V
     """
     preprocess = model.preprocess
     assert preprocess is not None
-    pixels = data.pixels(preprocess, progress=lambda done, total: view.work("decoding images", done, total))
+    pixels = data.pixels(
+        preprocess, progress=lambda done, total: view.work("decoding images", done, total), say=view.message
+    )
     indices, labels, hashes = choose_probe(data, recipe.probe)
     inputs = preprocess.normalise(pixels[indices]).to(model.device)
     recorder = None

@@ -140,10 +140,10 @@ def _resolve(
     plan = choose(data, recipe, model, size)
     for reason in plan.reasons:
         view.message(reason)
-    return build_planned(plan, data), plan.recipe, plan.reasons
+    return _build_planned(plan, data, view), plan.recipe, plan.reasons
 
 
-def build_planned(plan: Plan, data: Dataset) -> Classifier:
+def _build_planned(plan: Plan, data: Dataset, view: View) -> Classifier:
     """The network of a plan, with initial weights that depend on the recipe's seed alone."""
     return build_model(
         plan.model,
@@ -151,10 +151,16 @@ def build_planned(plan: Plan, data: Dataset) -> Classifier:
         channels=plan.channels,
         size=plan.size,
         pretrained=plan.pretrained,
-        preprocess=None if plan.pretrained else suit_preprocess(data, plan.size, plan.channels),
+        preprocess=None
+        if plan.pretrained
+        else suit_preprocess(data, plan.size, plan.channels, _decoding(view), view.message),
         seed=plan.recipe.seed,
         options=plan.options,
     )
+
+
+def _decoding(view: View) -> Callable[[int, int], None]:
+    return lambda done, total: view.work("decoding images", done, total)
 
 
 def _check_fit(model: Classifier, data: Dataset) -> None:
@@ -220,7 +226,7 @@ def _run(
 ) -> Run:  # fmt: skip
     began = time.perf_counter()
     if checkpoint is None:
-        _announce(recipe, view)
+        _announce(data, recipe, view)
     prepared = prepare(model, data, recipe, out, view)
     info = read_json(out / "run.json") if checkpoint else _describe(model, data, recipe, reasons, prepared)
     write_json(out / "run.json", {**info, "status": "running"})
@@ -249,7 +255,10 @@ def _guarded(fit: Callable[[], str], out: Path, info: dict[str, Any]) -> str:
         raise
 
 
-def _announce(recipe: Recipe, view: View) -> None:
+def _announce(data: Dataset, recipe: Recipe, view: View) -> None:
+    view.message(repr(data).strip("<>"))
+    for note in data.notes:
+        view.message(f"note: {note}")
     settings = recipe.in_effect()
     view.message(
         "recipe: " + "  ".join(f"{name}={value}" for name, value in settings.items() if value not in (False, 0))
