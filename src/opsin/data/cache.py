@@ -132,7 +132,7 @@ def _scan(path: Path) -> Cached | None:
         return None
     try:
         metadata = pq.read_metadata(path)
-        name = (metadata.metadata or {}).get(b"root", b"").decode()
+        name = (metadata.metadata or {}).get(b"root", b"").decode("utf-8", "backslashreplace")
         return Cached(SCANS, path, Path(name).name, metadata.num_rows, state.st_size, state.st_mtime)
     except (OSError, pa.ArrowException, ValueError):
         return Cached(SCANS, path, "damaged", 0, state.st_size, state.st_mtime, False)

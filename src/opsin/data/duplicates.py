@@ -158,7 +158,7 @@ def _distances(
 
 def _units(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float32 `(n, d)` of mean 0 and length 1, free of brightness and contrast, and which pictures show anything."""
-    values = small.reshape(len(small), -1).astype(np.float32)
+    values = small.reshape(len(small), EDGE * EDGE).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     shown = lengths[:, 0] > _FLAT * values.shape[1] ** 0.5

@@ -25,6 +25,7 @@ SCAN_VERSION = 1
 
 _BATCH = 32
 _SETTLED = 2.0  # seconds: a file that was changed later may change again without getting another time stamp
+_State = tuple[int, int, int]  # size, time of modification, time of change
 Progress = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -105,9 +106,10 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Ge
 
 
 def _scan_array(pictures: np.ndarray) -> Scan:
-    if pictures.dtype not in (np.uint8, np.uint16) or pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
+    kind = pictures.dtype
+    if kind.kind != "u" or kind.itemsize > 2 or pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
         raise OpsinError(
-            f"images of shape {pictures.shape} and type {pictures.dtype} were given; expected uint8 (or uint16) "
+            f"images of shape {pictures.shape} and type {kind} were given; expected uint8 (or uint16) "
             "(n, height, width) or (n, height, width, channels)"
         )
     count, height, width = pictures.shape[:3]
@@ -167,35 +169,39 @@ def look_at(path: Path) -> Look:
 
 
 class _Memory:
-    """What was found in the files before, by path, size and time of change; one file for the folder they lie in.
+    """What was found in the files before, by path, size and times of change; one file for the folder they lie in.
+
+    The second time is that of the last change of any kind (on Windows: of creation): tools that copy a file over
+    another one may keep the first.
 
     Files that cannot be read are not remembered: an extra that is installed later may read them.
     """
 
-    COLUMNS = ("path", "size", "changed", *Look._fields[:-1])
+    COLUMNS = ("path", "size", "modified", "changed", *Look._fields[:-1])
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        root = os.path.commonpath([path.parent for path in paths]) if paths and _on_one_drive(paths) else ""
-        key = hashlib.blake2b(f"{SCAN_VERSION} {root}".encode(), digest_size=16).hexdigest()
+        one_drive = len({path.drive for path in paths}) == 1
+        self._root = os.fsencode(os.path.commonpath([path.parent for path in paths]) if one_drive else "")
+        key = content_hash(f"{SCAN_VERSION} ".encode() + self._root)
         self._file = cache_folder() / SCANS / f"{key}.parquet"
-        self._root = root
         self._known = self._load()
-        self._fresh: dict[str, tuple[int, int, Look]] = {}
+        self._fresh: dict[bytes, tuple[_State, Look]] = {}
         self._newest = (time.time() - _SETTLED) * 1e9
 
     def look(self, path: Path) -> Look:
         """What the file contains, read anew if it has changed."""
-        name = str(path)
+        name = os.fsencode(path)  # bytes: not every name of a file is text
         try:
-            state = path.stat()
+            stat = path.stat()
         except (OSError, ValueError):
             return look_at(path)
+        state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         known = self._known.get(name)
-        if known is not None and known[:2] == (state.st_size, state.st_mtime_ns):
-            return known[2]
+        if known is not None and known[0] == state:
+            return known[1]
         look = look_at(path)
-        if look.reason is None and state.st_mtime_ns < self._newest:
-            self._fresh[name] = (state.st_size, state.st_mtime_ns, look)
+        if look.reason is None and max(state[1:]) < self._newest:
+            self._fresh[name] = (state, look)
         return look
 
     def save(self) -> None:
@@ -206,26 +212,22 @@ class _Memory:
         if not self._fresh:
             return
         kept = {name: row for name, row in self._known.items() if os.path.exists(name)}  # noqa: PTH110
-        rows = [(name, *row[:2], *row[2][:-1]) for name, row in {**kept, **self._fresh}.items()]
+        rows = [(name, *state, *look[:-1]) for name, (state, look) in {**kept, **self._fresh}.items()]
         columns = dict(zip(self.COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
         table = pa.table(columns).replace_schema_metadata({"root": self._root})
         try:
             with replacing(self._file) as temporary:
-                pq.write_table(table, temporary, compression="zstd")
+                pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
         except OpsinError as error:
             warnings.warn(f"the next load of these images will not be quicker: {error}", stacklevel=2)
 
-    def _load(self) -> dict[str, tuple[int, int, Look]]:
+    def _load(self) -> dict[bytes, tuple[_State, Look]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(self._file, columns=list(self.COLUMNS), memory_map=False).to_pydict()
-        except (OSError, pa.ArrowException, ValueError):  # none yet, or a damaged one: it only saves time
+            table = pq.read_table(self._file, memory_map=False, page_checksum_verification=True).to_pydict()
+            rows = zip(*(table[name] for name in self.COLUMNS), strict=True)
+            return {name: ((size, modified, changed), Look(*rest)) for name, size, modified, changed, *rest in rows}
+        except (OSError, pa.ArrowException, LookupError, ValueError):  # none yet, or a damaged one: it only saves time
             return {}
-        rows = zip(*(table[name] for name in self.COLUMNS), strict=True)
-        return {name: (size, changed, Look(*rest)) for name, size, changed, *rest in rows}
-
-
-def _on_one_drive(paths: Sequence[Path]) -> bool:
-    return len({path.drive for path in paths}) == 1

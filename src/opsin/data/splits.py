@@ -50,7 +50,7 @@ def class_notes(labels: np.ndarray, classes: Sequence[str], splits: np.ndarray) 
     """Names the classes that have too few images for their shares. A split that is empty is not repeated class by
     class."""
     counts = {name: np.bincount(labels[splits == name], minlength=len(classes)) for name in SPLITS}
-    total = sum(counts.values())
+    total = np.sum(list(counts.values()), axis=0)
     missing = {
         "train": "no training image: the network cannot learn it",
         "validation": "no validation image: nothing is known of it while training",
