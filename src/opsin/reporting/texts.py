@@ -28,7 +28,7 @@ class Text:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def say(key: str, **values: Any) -> Text:
+def say(key: str, /, **values: Any) -> Text:
     """A Text."""
     return Text(key, values)
 

@@ -46,7 +46,7 @@ class Frame:
     def axes(self) -> Markup:
         """Grid lines and their numbers."""
         parts = []
-        for value, text in self.y.ticks(4):
+        for value, text in self.y.ticks(5):
             at = float(self.down(np.array(value)))
             parts.append(element("path", class_="grid", d=f"M{LEFT} {at:.1f}h{self.span[0]}"))
             parts.append(element("text", text, class_="tick", x=LEFT - 6, y=f"{at + 4:.1f}", text_anchor="end"))
@@ -146,6 +146,8 @@ def _band(frame: Frame, band: tuple[float, float] | None) -> Markup:
     if band is None:
         return Markup("")
     floor, top = (float(frame.down(np.array(value))) for value in band)
+    if band[0] == band[1]:
+        return element("path", class_="chance", d=f"M{LEFT} {top:.1f}h{frame.span[0]}")
     return _bar("band", LEFT, top, frame.span[0], max(floor - top, 1))
 
 

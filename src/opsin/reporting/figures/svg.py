@@ -34,7 +34,7 @@ class Axis:
             return [(10.0**power, f"1e{int(power)}") for power in np.arange(low, high + 1, every)]
         step = nice((self.high - self.low) / max(count - 1, 1))
         values = np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1) * step
-        return [(float(value), self._written(float(value))) for value in values]
+        return [(float(value), self._written(float(value) + 0.0)) for value in values]  # + 0.0: never -0
 
     def _written(self, value: float) -> str:
         if self.share:

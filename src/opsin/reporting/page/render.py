@@ -79,7 +79,7 @@ class _Writer:
     def __init__(self, catalogue: Catalogue, language: Language) -> None:
         self._catalogue, self._language = catalogue, language
 
-    def text(self, text: Text | str, **values: Any) -> Markup:
+    def text(self, text: Text | str, /, **values: Any) -> Markup:
         """A Text, or a key of the catalogue with its values."""
         text = text if isinstance(text, Text) else Text(text, values)
         return Markup("").join(
@@ -87,7 +87,7 @@ class _Writer:
             for language in LANGUAGES
         )
 
-    def attribute(self, name: str, text: Text | str, **values: Any) -> Markup:
+    def attribute(self, name: str, text: Text | str, /, **values: Any) -> Markup:
         """An attribute in the opening language, with all languages beside it for the script to choose from."""
         text = text if isinstance(text, Text) else Text(text, values)
         lowered = {language: self._catalogue.lower(text, language) for language in LANGUAGES}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +13,11 @@ from opsin.records import Snapshot
 from opsin.reporting.parts.material import Material, Missing, spread
 from opsin.reporting.texts import Text, say
 
-PIXELS = 4_800_000  # of maps in all: about 3 MB of PNG
+PIXELS = 6_000_000  # of maps in all: about 4 MB of the file
 MOST_STEPS = 24
 MOST_CHANNELS = 16  # per layer with pictures
 MOST_VALUES = 256  # per layer with a vector
-MOST_LAYERS = 8
+MOST_LAYERS = 12
 LARGEST_SIDE = 56  # of a map, in pixels: larger ones are averaged down
 CLIPPED = 0.002  # share of values that may lie beyond the colour scale
 BEST = 3  # answers per image and step
@@ -76,7 +79,7 @@ def film(material: Material) -> Film | Missing:
         return Missing(say("film.missing"), say("film.remedy"))
     steps = [recorded[i] for i in spread(len(recorded), MOST_STEPS)]
     first = run.snapshot(steps[-1])
-    names = list(first.activations)
+    names = in_order(first.activations, run.info.get("layers", ()))
     chosen = [names[i] for i in spread(len(names), MOST_LAYERS)]
     picks = {name: _pick(first.activations[name]) for name in chosen}
     per_image = sum(_pixels(first.activations[name], picks[name]) for name in chosen) * len(steps)
@@ -108,6 +111,18 @@ def film(material: Material) -> Film | Missing:
     )
 
 
+def in_order(names: Iterable[str], layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Layer names in the order of computation, as far as `run.json` lists it; others follow in natural order."""
+    known = {entry["name"]: position for position, entry in enumerate(layers)}
+    digits = re.compile(r"(\d+)")
+
+    def key(name: str) -> tuple[int, list[tuple[bool, int, str]]]:
+        parts = [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in digits.split(name)]
+        return known.get(name, len(known)), parts
+
+    return sorted(names, key=key)
+
+
 def _pick(activation: np.ndarray) -> np.ndarray:
     """Which of the stored channels (features) are shown: evenly spaced ones."""
     return np.array(spread(activation.shape[1], MOST_CHANNELS if activation.ndim == 4 else MOST_VALUES))
@@ -122,7 +137,9 @@ def _pixels(activation: np.ndarray, pick: np.ndarray) -> int:
     return len(pick) * each
 
 
-def _layer(name: str, entry: dict, snapshots: list[Snapshot], kept: np.ndarray, pick: np.ndarray) -> FilmLayer:
+def _layer(
+    name: str, entry: Mapping[str, Any], snapshots: list[Snapshot], kept: np.ndarray, pick: np.ndarray
+) -> FilmLayer:
     last = snapshots[-1].activations[name]
     factor = _shrink(last)
     values = np.stack([averaged(snapshot.activations[name][kept][:, pick], factor) for snapshot in snapshots])

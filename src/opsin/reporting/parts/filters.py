@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from opsin.reporting.parts.film import in_order
 from opsin.reporting.parts.material import Material, Missing, spread
 from opsin.reporting.texts import say
 
@@ -51,7 +52,7 @@ def filters(material: Material) -> Filters | Missing:
     if not steps:
         return Missing(say("filters.missing"), say("film.remedy"))
     start, end = run.snapshot(steps[0]), run.snapshot(steps[-1])
-    names = list(end.filters)
+    names = in_order(end.filters, run.info.get("layers", ()))
     if not names:
         return Missing(say("filters.none"))
     chosen = [names[i] for i in spread(len(names), MOST_LAYERS)]

@@ -12,6 +12,8 @@ import numpy as np
 from opsin.reporting.parts.material import Material
 from opsin.reporting.texts import Text, say
 
+OFF = (False, 0, "none")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -38,7 +40,7 @@ def provenance(material: Material) -> Provenance:
         Group(say("provenance.run"), _run_rows(material)),
         Group(say("provenance.model"), _model_rows(info["model"])),
         Group(say("provenance.preprocess"), _rows(info.get("preprocess") or {})),
-        Group(say("provenance.recipe"), _rows(info.get("recipe", {}))),
+        Group(say("provenance.recipe"), _recipe_rows(info.get("recipe", {}))),
         Group(say("provenance.versions"), _rows({"opsin": info.get("opsin"), **info.get("versions", {})})),
     ]
     repeat = "recipe" in info and run.info.get("data") is not None
@@ -87,6 +89,13 @@ def _model_rows(model: Mapping[str, Any]) -> tuple[tuple[Text | str, str | Text]
             known.append((say(label), f"{value:,}"))
     rest = {key: value for key, value in rows.items() if value not in (None, {}, [])}
     return (*_rows(rest), *known)
+
+
+def _recipe_rows(recipe: Mapping[str, Any]) -> tuple[tuple[Text | str, str | Text], ...]:
+    """Every setting; those that are switched off share one row."""
+    off = [name for name, value in recipe.items() if value in OFF]
+    rows = _rows({name: value for name, value in recipe.items() if name not in off})
+    return (*rows, (say("provenance.off"), ", ".join(off))) if off else rows
 
 
 def _rows(values: Mapping[str, Any]) -> tuple[tuple[Text | str, str | Text], ...]:

@@ -24,7 +24,7 @@ IMBALANCE = 5  # largest class by smallest
 GAP = 0.05  # training accuracy above validation accuracy
 RISEN = 1.1  # last validation loss by the best one
 OVERCONFIDENT = 0.03  # calibration error that is worth a word
-SILENT = 0.25  # share of a layer's channels
+SILENT = 0.5  # share of a layer's channels; fewer are usual for a handful of images
 STILL_RISING = 0.005  # gain of validation accuracy over the last quarter of the epochs, in each epoch's mean
 NAMED = 3  # classes in one sentence
 
@@ -148,7 +148,7 @@ def _against(scores: Scores, accuracy: float, high: float) -> tuple[str, Tone]:
     """How the accuracy stands against a baseline's: the intervals decide."""
     if scores.accuracy_interval.low > high:
         return "above", "good"
-    return ("not_above", "bad") if scores.accuracy <= accuracy else ("hardly_above", "bad")
+    return ("not_above", "bad") if scores.accuracy <= accuracy else ("hardly_above", "plain")
 
 
 def _fails(material: Material) -> list[Sentence]:
@@ -233,8 +233,8 @@ def _calibrated(material: Material) -> list[Sentence]:
     part = calibration(material)
     if not isinstance(part, Calibration) or part.ece < OVERCONFIDENT:
         return []
-    kind = "over" if part.bias > 0 else "under"
-    found = [Sentence(say(f"distrust.{kind}_confident", ece=part.ece, bias=abs(part.bias)), "bad", "calibration")]
+    kind, tone = ("over", "bad") if part.bias > 0 else ("under", "plain")
+    found = [Sentence(say(f"distrust.{kind}_confident", ece=part.ece, bias=abs(part.bias)), tone, "calibration")]
     if part.ece_calibrated is not None and part.ece_calibrated < part.ece and part.temperature is not None:
         text = say("distrust.temperature", temperature=part.temperature, ece=part.ece_calibrated)
         found.append(Sentence(text, "plain", "calibration"))
@@ -267,7 +267,8 @@ def _data(material: Material) -> list[Sentence]:
 def _silent(material: Material) -> list[Sentence]:
     counts = final_counts(material.run.steps, "dead")
     layers = [(name, dead, total) for name, (dead, total) in counts.items() if dead > SILENT * total]
-    return [Sentence(say("distrust.silent", layer=name, dead=dead, total=total), "plain", "curves")
+    probe = 0 if material.run.probe is None else len(material.run.probe.images)
+    return [Sentence(say("distrust.silent", layer=name, dead=dead, total=total, probe=probe), "plain", "curves")
             for name, dead, total in layers[:NAMED]]  # fmt: skip
 
 
