@@ -63,9 +63,13 @@ def load_data(
 
 def _find(source: str | Path) -> tuple[str, Found]:
     """What stands in a run to open the same images again, and the images."""
-    if not isinstance(source, str | Path) or not str(source).strip():
-        raise OpsinError(f"{source!r} was given as data; expected {EXPECTED}; arrays go to Dataset.from_arrays")
+    if not isinstance(source, str | Path):
+        raise OpsinError(
+            f"{type(source).__name__} was given as data; expected {EXPECTED}; arrays go to Dataset.from_arrays"
+        )
     name = str(source)
+    if not name.strip():
+        raise OpsinError(f"nothing was given as data; expected {EXPECTED}")
     path = Path(os.path.expanduser(name))  # noqa: PTH111  (leaves an unknown ~user as it is)
     if os.path.exists(path):  # noqa: PTH110  (False also for what can be no path)
         # Absolute, so that a run opens its images again from any working folder. Links stay: where a link leads may

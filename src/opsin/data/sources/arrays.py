@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -42,13 +43,14 @@ def find(place: str | Path) -> Found:
         OpsinError: the file is damaged, holds pickled objects, lacks an array, or one has another type or shape.
     """
     file = Path(place)
-    try:
-        stored = np.load(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise OpsinError(f"{file} cannot be read: {first_line(error)}; expected .npz with {_EXPECTED}") from error
-    if not isinstance(stored, NpzFile):
-        raise OpsinError(f"{file} is one array; expected .npz with {_EXPECTED}")
-    with stored:
+    with contextlib.ExitStack() as stack:
+        try:
+            # opened here, because NumPy leaves a file open that it cannot read
+            stored = np.load(stack.enter_context(file.open("rb")), allow_pickle=False)
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise OpsinError(f"{file} cannot be read: {first_line(error)}; expected .npz with {_EXPECTED}") from error
+        if not isinstance(stored, NpzFile):
+            raise OpsinError(f"{file} is one array; expected .npz with {_EXPECTED}")
         return _found(file, stored)
 
 
@@ -84,7 +86,7 @@ def _found(file: Path, stored: NpzFile) -> Found:
     kinds = {f"{part.shape[1:]} {part.dtype}" for part in pictures}
     if len(kinds) > 1:
         raise OpsinError(f"{file} has images of {some(sorted(kinds))}; expected one shape and type in all splits")
-    clean = class_names(labels, str(file))
+    clean = class_names([*names, *labels], str(file))
     used = {name for pair in layout.values() for name in pair} | {"classes"}
     unused = [name for name in stored if name not in used]
     return Found(
@@ -93,7 +95,7 @@ def _found(file: Path, stored: NpzFile) -> Found:
         labels=[clean[label] for label in labels],
         names=called,
         splits=splits if None not in layout else None,
-        classes=tuple(clean[name] for name in names if name in clean) if names else None,
+        classes=tuple(clean[name] for name in names) if names else None,
         notes=(f"arrays that are not used: {some(unused)}",) if unused else (),
     )
 

@@ -49,7 +49,7 @@ def _read_idx(name: str, published: Published, root: Path) -> Found:
         _open(name, published, root)
         file = images_file(published, root)
         assert file is not None  # torchvision has just read it
-    found = idx.find(file, name=name, classes=published.names)
+    found = idx.find(file, name=name, classes=published.names or None)
     pictures = np.asarray(found.pictures)
     assert found.splits is not None
     return replace(
