@@ -28,6 +28,7 @@ def test_every_verb_has_its_help(verb, capsys):
         (["train", "mnist5k", "--epochs", "zero"], "zero"),
         (["train", "mnist5k", "--epochs", "0"], "--epochs 0 cannot be used"),
         (["train", "mnist5k", "--momentum", "0.5"], "momentum=0.5 has no effect here: it needs optimizer=sgd"),
+        (["train", "mnist5k", "--record", "false"], "false belongs to no setting; a switch takes no value"),
         (["train"], "nothing to train on"),
         (["train", "no/such/folder"], "no/such/folder"),
         (["train", "--resume"], "--resume needs to know which run"),
@@ -48,7 +49,7 @@ def test_misuse_is_one_line_and_exit_2(tokens, message, capsys, tmp_path, monkey
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = [sys.executable, "-c", "from opsin.cli import main; raise SystemExit(main(['--help']))"]
+    command = [sys.executable, "-c", "from opsin.cli import main; raise SystemExit(main(['datasets']))"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()

@@ -8,7 +8,7 @@ import opsin
 from opsin.cli import main
 from opsin.files import read_json, write_json
 
-QUICK = ["--model", "lenet5", "--epochs", "1", "--batch-size", "256", "--record", "false", "--embeddings", "0"]
+QUICK = ["--model", "lenet5", "--epochs", "1", "--batch-size", "256", "--no-record", "--embeddings", "0"]
 
 
 @pytest.fixture
@@ -39,11 +39,13 @@ def test_json_is_one_document_on_stdout(here, capsys):
     assert 0 < result["scores"]["accuracy"] <= 1
     keys = list(result["scores"])
     assert keys.index("accuracy") < keys.index("baselines")
-    assert (here / result["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (here / result["report"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
 
 
 def test_a_recipe_file_is_read_and_flags_win_over_it(here, capsys):
-    (here / "quick.toml").write_text('epochs = 1\nbatch_size = 256\nrecord = false\nembeddings = 0\nlabel_smoothing = 0.2\n')
+    (here / "quick.toml").write_text(
+        "epochs = 1\nbatch_size = 256\nrecord = false\nembeddings = 0\nlabel_smoothing = 0.2\n"
+    )
     assert main(["train", "mnist5k", "--model", "lenet5", "--recipe", "quick.toml", "--batch-size", "500"]) == 0
     recipe = read_json(here / "runs" / "mnist5k" / "run.json")["recipe"]
     assert (recipe["label_smoothing"], recipe["batch_size"]) == (0.2, 500)
@@ -85,7 +87,7 @@ def test_resume_finds_the_run_by_its_data_and_refuses_other_settings(here, capsy
 
 def test_a_diverging_run_is_exit_1(here, capsys):
     tokens = ["train", "mnist5k", "--model", "lenet5", "--epochs", "1", "--optimizer", "sgd", "--lr", "1e30"]
-    assert main([*tokens, "--schedule", "constant", "--record", "false"]) == 1
+    assert main([*tokens, "--schedule", "constant", "--no-record"]) == 1
     assert "the loss became" in capsys.readouterr().err
     assert opsin.Run(here / "runs" / "mnist5k").status == "failed"
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from opsin import __version__
 from opsin.errors import CheckFailed, OpsinError
@@ -61,6 +61,9 @@ def _say(what: object, code: int) -> int:
 
 def _message(what: object) -> str:
     """The one line of an error; a validation error inside a parser's error knows better what went wrong."""
+    if isinstance(what, UnusedCliTokensError):
+        extra = " ".join(what.unused_tokens or ())
+        return f"{extra} belongs to no setting; a switch takes no value: --record or --no-record (see --help)"
     cause = getattr(what, "__cause__", None)
     details = cause.errors() if hasattr(cause, "errors") else None
     if details:
