@@ -78,16 +78,16 @@ def test_hidden_things_are_passed_over_silently_and_others_with_a_note(tmp_path:
     (root / "README.md").write_text("hello")
     (root / "dog" / "Thumbs.db").write_bytes(b"\0\1")
     assert find(root).notes == (
-        "3 files that are no images were passed over: cat/labels.txt, dog/Thumbs.db, README.md",
+        "files that are no images were passed over (3): cat/labels.txt, dog/Thumbs.db, README.md",
     )
 
 
 def test_images_beside_the_class_folders_are_said(tmp_path: Path):
     root = tree(tmp_path, "cat/1.png", "dog/1.png", "preview.png")
     assert find(root).names == ["cat/1.png", "dog/1.png"]
-    assert find(root).notes == ("1 images lie in no class folder and were passed over: preview.png",)
+    assert find(root).notes == ("images that lie in no class folder were passed over (1): preview.png",)
     split = tree(tmp_path / "s", "train/cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png", "test/9.png")
-    assert find(split).notes == ("1 images lie in no class folder and were passed over: test/9.png",)
+    assert find(split).notes == ("images that lie in no class folder were passed over (1): test/9.png",)
 
 
 def test_a_wrong_suffix_counts_by_the_first_bytes(tmp_path: Path):
@@ -99,7 +99,7 @@ def test_a_wrong_suffix_counts_by_the_first_bytes(tmp_path: Path):
     ("names", "says"),
     [
         ((), r"holds no images; expected .*class/x\.jpg"),
-        (("1.png", "2.png"), r"holds 2 images but no class folders; expected .*class/x\.jpg, or a CSV file"),
+        (("1.png", "2.png"), r"holds 2 images but no class folders; expected .*class/x\.jpg, or give a table"),
         (("cat/1.png",), "has one class folder, cat; expected two or more"),
         (("flowers/cat/1.png", "flowers/dog/1.png"), r"one class folder, flowers; .*\(give .*flowers if its folders"),
         (
@@ -125,6 +125,12 @@ def test_a_folder_that_cannot_be_meant(tmp_path: Path, names: tuple[str, ...], s
     if len(list(root.rglob("*.png"))) < len(names):
         pytest.skip("this file system takes two of the names for one")
     refused(root, says)
+
+
+def test_a_table_that_lies_there_is_pointed_at(tmp_path: Path):
+    tree(tmp_path, "1.png", "2.png")
+    (tmp_path / "labels.csv").write_text("path,label")
+    refused(tmp_path, "or give a table with the columns path and label, such as labels.csv")
 
 
 def test_class_folders_without_images_are_named(tmp_path: Path):

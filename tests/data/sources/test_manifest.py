@@ -122,7 +122,7 @@ def test_a_path_may_be_absolute_or_wind_inside_the_folder(folder: Path):
 def test_repeated_rows_count_once(folder: Path):
     found = find(csv(folder, "path,label\nimages/0.png,a\n./images/0.png,a\nimages/1.png,b\n"))
     assert found.names == ["images/0.png", "images/1.png"]
-    assert found.notes == ("1 rows repeat another row and count once",)
+    assert found.notes == ("rows that repeat another one count once (1)",)
 
 
 BAD = {

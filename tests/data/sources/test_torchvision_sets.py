@@ -403,6 +403,22 @@ def test_files_that_are_missing_from_a_set_are_noticed(root: Path, tiny, monkeyp
         find("eurosat")
 
 
+def test_unpacking_that_was_interrupted_is_noticed(root: Path, tiny, monkeypatch: pytest.MonkeyPatch):
+    food101(root, monkeypatch)
+    tiny("food101", 18)
+    (root / "food-101" / "images" / "waffles" / "test2.jpg").unlink()
+    with pytest.raises(OpsinError, match=r"holds 17 images, expected 18: files are missing; delete food-101/meta and"):
+        find("food101")
+
+
+def test_files_of_an_old_torchvision_are_not_enough(root: Path, tiny, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torchvision_sets, "why_unreachable", lambda _: None)
+    monkeypatch.setattr(torchvision_datasets.MNIST, "_check_legacy_exist", lambda _: True)
+    monkeypatch.setattr(torchvision_datasets.MNIST, "_load_legacy_data", lambda _: (None, None))
+    with pytest.raises(OpsinError, match=r"mnist in .* has no IDX files; put MNIST/raw/train-images-idx3-ubyte\.gz,"):
+        find("mnist")
+
+
 def test_a_set_that_is_damaged_inside(root: Path, tiny, monkeypatch: pytest.MonkeyPatch):
     cifar(root, monkeypatch, "cifar10")
     (root / "cifar-10-batches-py" / "test_batch").write_bytes(b"hello")

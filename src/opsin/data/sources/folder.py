@@ -40,7 +40,7 @@ def find(place: str | Path) -> Found:
 
     folders = [folder for top in tops for folder in _folders(top)] if splits else tops
     if not folders or len({folder.name for folder in folders}) < 2:
-        raise OpsinError(_too_few(root, folders, loose, splits))
+        raise OpsinError(_too_few(root, folders, loose, others, splits))
     _check_filled(root, folders, {part[:depth] for _, part in inside}, closed)
     names = class_names((file_text(folder.name) for folder in folders), str(root))
     _check_same_classes(root, splits, folders)
@@ -112,7 +112,9 @@ def _below(root: Path, path: Path) -> str:
     return file_text(path.relative_to(root).as_posix())
 
 
-def _too_few(root: Path, folders: Sequence[Path], loose: Sequence[str], splits: Mapping[str, str]) -> str:
+def _too_few(
+    root: Path, folders: Sequence[Path], loose: Sequence[str], others: Sequence[str], splits: Mapping[str, str]
+) -> str:
     layout = f"{root.name}/{'train|val|test/' if splits else ''}class/x.jpg"
     if len(folders):
         inner = _folders(folders[0])
@@ -120,9 +122,10 @@ def _too_few(root: Path, folders: Sequence[Path], loose: Sequence[str], splits: 
         return f"{root} has one class folder, {folders[0].name}; expected two or more, as {layout}{hint}"
     if not loose:
         return f"{root} holds no images; expected {layout}, or train|val|test/class/x.jpg"
+    table = next((f", such as {name}" for name in others if name.lower().endswith((".csv", ".parquet"))), "")
     return (
-        f"{root} holds {len(loose):,} images but no class folders; expected {layout}, or a CSV file with the columns "
-        "path and label"
+        f"{root} holds {len(loose):,} images but no class folders; expected {layout}, or give a table with the columns "
+        f"path and label{table}"
     )
 
 
@@ -154,9 +157,9 @@ def _notes(
     tops: Sequence[Path], splits: Mapping[str, str], loose: Sequence[str], others: Sequence[str]
 ) -> Iterator[str]:
     if others:
-        yield f"{len(others):,} files that are no images were passed over: {some(others, 3)}"
+        yield f"files that are no images were passed over ({len(others):,}): {some(others, 3)}"
     if loose:
-        yield f"{len(loose):,} images lie in no class folder and were passed over: {some(loose, 3)}"
+        yield f"images that lie in no class folder were passed over ({len(loose):,}): {some(loose, 3)}"
     if len(splits) == 1:
         yield f"there is only the split folder {tops[0].name}: all splits are taken from its images"
     yield from (

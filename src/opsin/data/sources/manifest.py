@@ -243,4 +243,4 @@ def _notes(table: _Table, repeated: int) -> Iterator[str]:
     if table.unused:
         yield f"columns that are not used: {some(table.unused)}"
     if repeated:
-        yield f"{repeated:,} rows repeat another row and count once"
+        yield f"rows that repeat another one count once ({repeated:,})"

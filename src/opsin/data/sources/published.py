@@ -124,7 +124,7 @@ SETS: dict[str, Published] = {
         ("eurosat/EuroSAT.zip",), ("eurosat/2750",),
     ),
     "gtsrb": Published(
-        "traffic signs", 39_270, 43, "15 to 250 colour", 277, "GTSRB", _SPLIT,
+        "traffic signs", 39_270, 43, "photographs", 277, "GTSRB", _SPLIT,
         ("gtsrb/GTSRB-Training_fixed.zip", "gtsrb/GTSRB_Final_Test_Images.zip", "gtsrb/GTSRB_Final_Test_GT.zip"),
         ("gtsrb/GTSRB/Training", "gtsrb/GTSRB/Final_Test/Images", "gtsrb/GT-final_test.csv"), 30,
     ),

@@ -35,9 +35,11 @@ def find(name: str) -> Found:
     """
     published, root = SETS[name], data_folder()
     found = _read_idx(name, published, root) if published.idx is not None else _read(name, published, root)
-    if len(found) < published.images:
+    # unpacking that was interrupted leaves folders that look whole
+    count = len(found) if isinstance(found.pictures, np.ndarray) else sum(path.is_file() for path in found.pictures)
+    if count < published.images:
         raise OpsinError(
-            f"{name} in {root} holds {len(found):,} images, expected {published.images:,}: files are missing; delete "
+            f"{name} in {root} holds {count:,} images, expected {published.images:,}: files are missing; delete "
             f"{_listed(published.unpacked or published.files)} there and run the command again"
         )
     return found
@@ -48,7 +50,8 @@ def _read_idx(name: str, published: Published, root: Path) -> Found:
     if file is None:
         _open(name, published, root)
         file = images_file(published, root)
-        assert file is not None  # torchvision has just read it
+    if file is None:  # torchvision was content with files of a form that it no longer writes
+        raise OpsinError(f"{name} in {root} has no IDX files; put {_listed(published.files)} there")
     found = idx.find(file, name=name, classes=published.names or None)
     pictures = np.asarray(found.pictures)
     assert found.splits is not None
