@@ -188,7 +188,7 @@ def test_stored_answers_serve_only_the_network_that_gave_them(model, data, monke
     asked = []
     answer = module.answer
 
-    def watched(classifier, dataset, indices):
+    def watched(classifier, dataset, indices, progress):
         asked.append(len(indices))
         return answer(classifier, dataset, indices)
 
@@ -287,9 +287,12 @@ def test_the_same_seed_gives_the_same_scores_and_another_moves_the_interval_only
 
 def test_a_path_is_loaded_with_the_seed(model, data, monkeypatch):
     asked = []
-    monkeypatch.setattr(module, "load_data", lambda source, seed: asked.append((source, seed)) or data)
-    assert evaluate(model, "digits/", baselines=False, seed=3).images == len(data.test)
+    monkeypatch.setattr(module, "load_data", lambda source, seed, **_: asked.append((source, seed)) or data)
+    told = []
+    scores = evaluate(model, "digits/", baselines=False, seed=3, progress=lambda *work: told.append(work))
+    assert scores.images == len(data.test)
     assert asked == [("digits/", 3)]
+    assert told[-1] == ("answering", len(data.test), len(data.test))
 
 
 def test_images_go_through_in_batches(unknown, data, monkeypatch):

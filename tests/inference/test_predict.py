@@ -45,8 +45,10 @@ def folder(tmp_path):
 
 def test_a_folder_goes_through_in_batches_and_in_order(model, folder, monkeypatch):
     monkeypatch.setattr(module, "batch_size", lambda _: 5)
-    answer = predict(model, folder)
+    told = []
+    answer = predict(model, folder, progress=lambda *work: told.append(work))
     assert model.module.batches == [4, 5, 2]
+    assert told == [("predicting", 5, 12), ("predicting", 10, 12), ("predicting", 12, 12)]
     assert [name.rpartition("/")[2] for name in answer.names] == [f"{i}.png" for i in range(12) if i != 2]
     assert answer.labels == tuple(CLASSES[i % 3] for i in range(12) if i != 2)
     assert [item.path.rpartition("/")[2] for item in answer.unreadable] == ["2.png"]

@@ -13,10 +13,11 @@ def compare(model_a: str, model_b: str, data: str, /, *, seed: int = 0, json: bo
         seed: of the splits and of the bootstrap.
         json: print one JSON document.
     """
-    from opsin.cli.show import comparison_text, document
+    from opsin.cli.show import comparison_text, document, progress
     from opsin.evidence.compare import compare as compare_models
 
-    result = compare_models(model_a, model_b, data, seed=seed)
+    with progress() as advance:
+        result = compare_models(model_a, model_b, data, seed=seed, progress=advance)
     if json:
         document(result.as_dict())
     else:

@@ -20,14 +20,15 @@ def evaluate(
         out: write the scores as JSON too.
         json: print one JSON document.
     """
-    from opsin.cli.show import document, scores_text
+    from opsin.cli.show import document, progress, scores_text
     from opsin.errors import OpsinError
     from opsin.inference.answers import opened
     from opsin.inference.evaluate import evaluate as score
 
     if out is not None and out.is_dir():
         raise OpsinError(f"--out {out} is a folder; give the name of a file, such as {out / 'scores.json'}")
-    scores = score(opened(model, weights), data, baselines=baselines, seed=seed)
+    with progress() as advance:
+        scores = score(opened(model, weights), data, baselines=baselines, seed=seed, progress=advance)
     if out is not None:
         scores.save(out)
     if json:

@@ -17,7 +17,7 @@ def predict(
         weights: .safetensors or .pth file of the network my.py:CNN.
         json: print one JSON document.
     """
-    from opsin.cli.show import document, percent, table
+    from opsin.cli.show import document, percent, progress, table
     from opsin.errors import CheckFailed, OpsinError
     from opsin.inference.answers import opened
     from opsin.inference.predict import predict as predict_images
@@ -26,7 +26,8 @@ def predict(
         raise OpsinError("no images were given; give files or a folder")
     if out is not None and out.is_dir():
         raise OpsinError(f"--out {out} is a folder; give the name of a file, such as {out / 'answers.csv'}")
-    answer = predict_images(opened(model, weights), list(images))
+    with progress() as advance:
+        answer = predict_images(opened(model, weights), list(images), progress=advance)
     if out is not None:
         answer.save(out)
     if json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from opsin.files import to_json
@@ -13,6 +14,18 @@ from opsin.records import Comparison, Interval, Scores
 def document(value: Any) -> None:
     """Print one JSON document, indented by two."""
     sys.stdout.write(to_json(value) + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for long work on a terminal, nothing when piped. Told what is done, how many are done, how many there are."""
+    from opsin.training.view import Live, Quiet
+
+    view = Live() if sys.stderr.isatty() else Quiet()
+    try:
+        yield view.work
+    finally:
+        view.end()
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

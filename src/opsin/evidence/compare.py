@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from opsin.data.dataset import Dataset, Split
 from opsin.data.load import load_data
 from opsin.errors import OpsinError
-from opsin.inference.answers import answer, class_positions, known_classes, opened
+from opsin.inference.answers import Progress, answer, class_positions, known_classes, opened
 from opsin.inference.evaluate import groups_of, images_of, left_over
 from opsin.inference.history import read_history
 from opsin.inference.intervals import bootstrap_mean
@@ -26,6 +26,7 @@ def compare(
     *,
     names: tuple[str, str] | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare the answers of two models on labelled images that neither was trained or tuned on.
 
@@ -34,6 +35,7 @@ def compare(
         data: a Dataset, one of its splits, or what `load_data` takes; its classes may be a part of the models'.
         names: what to call the two; by default where they came from, or what they are.
         seed: of the bootstrap, and of the splits where the data is opened here.
+        progress: told what is done, how many images are done, and how many there are.
 
     Returns:
         The Comparison. The difference has a paired bootstrap interval, the p-value is McNemar's exact two-sided one
@@ -44,14 +46,14 @@ def compare(
         CheckFailed: no image is left.
     """
     models = opened(model_a), opened(model_b)
-    images = data if isinstance(data, Dataset | Split) else load_data(data, seed=seed)
+    images = data if isinstance(data, Dataset | Split) else load_data(data, seed=seed, progress=progress)
     dataset, wanted = images_of(images)
     histories = tuple(map(read_history, models))
     chosen = left_over(dataset, wanted, histories, images)
     classes, columns = _same_classes(*models)
     truth = class_positions(models[0], dataset.classes)[dataset.labels[chosen]]
-    given = answer(models[0], dataset, chosen).argmax(axis=1)
-    other = columns[answer(models[1], dataset, chosen).argmax(axis=1)]
+    given = answer(models[0], dataset, chosen, progress, "the first model answers").argmax(axis=1)
+    other = columns[answer(models[1], dataset, chosen, progress, "the second model answers").argmax(axis=1)]
     right = given == truth, other == truth
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     gain = right[1].astype(np.float64) - right[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 BATCH_VALUES = 2**23
 BATCH = 256
 
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how many images are done, and how many there are."""
+
 
 def opened(model: Classifier | str | Path, weights: str | Path | None = None) -> Classifier:
     """The Classifier itself, or what `load_model` opens; a network's name stands for its pretrained weights, because
@@ -34,7 +39,7 @@ def opened(model: Classifier | str | Path, weights: str | Path | None = None) ->
         return model
     path = Path(model)
     named = not path.exists() and path.suffix not in (".safetensors", ".onnx", ".py", *PYTORCH)
-    if named and weights is None and not is_code(str(model)) and ("/" in str(model) or path.name == str(model)):
+    if named and weights is None and not is_code(str(model)):
         try:
             return build_model(str(model), pretrained=True)
         except OpsinError as error:
@@ -65,8 +70,12 @@ def batch_size(values: int) -> int:
     return int(np.clip(BATCH_VALUES // max(values, 1), 1, BATCH))
 
 
-def answer(model: Classifier, data: Dataset, indices: np.ndarray) -> np.ndarray:
+def answer(
+    model: Classifier, data: Dataset, indices: np.ndarray, progress: Progress | None = None, what: str = "answering"
+) -> np.ndarray:
     """Log probabilities float32 `(len(indices), classes)` of images of a Dataset.
+
+    `progress` is told what is done (decoding, and `what`), how many images are done, and how many there are.
 
     Raises:
         OpsinError: the model has no Preprocess, so that it cannot read pictures.
@@ -78,12 +87,13 @@ def answer(model: Classifier, data: Dataset, indices: np.ndarray) -> np.ndarray:
             f"{model.label} has no Preprocess and cannot read pictures; give Classifier(module, classes=..., "
             "preprocess=...)"
         )
-    pixels = data.pixels(preprocess)
+    pixels = data.pixels(preprocess, None if progress is None else partial(progress, "decoding"))
     step = batch_size(preprocess.height * preprocess.width * preprocess.channels)
-    parts = [
-        log_probabilities(model, preprocess.normalise(pixels[indices[start : start + step]]))
-        for start in range(0, len(indices), step)
-    ]
+    parts = []
+    for start in range(0, len(indices), step):
+        parts.append(log_probabilities(model, preprocess.normalise(pixels[indices[start : start + step]])))
+        if progress is not None:
+            progress(what, min(start + step, len(indices)), len(indices))
     return np.concatenate(parts) if parts else np.zeros((0, len(model.classes or ())), np.float32)
 
 

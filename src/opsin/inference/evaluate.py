@@ -12,7 +12,7 @@ from opsin.data.dataset import Dataset, Split
 from opsin.data.load import load_data
 from opsin.errors import CheckFailed
 from opsin.inference import scoring
-from opsin.inference.answers import answer, class_positions, opened
+from opsin.inference.answers import Progress, answer, class_positions, opened
 from opsin.inference.baselines import score_baselines
 from opsin.inference.calibration import Answers, fit_temperature, operating_points, tempered
 from opsin.inference.curves import class_curves
@@ -23,12 +23,17 @@ from opsin.records import Baseline, ClassScores, Scores
 
 FEW_VALIDATION = 100
 
-Answer = Callable[[Dataset, np.ndarray], np.ndarray]
+Answering = Callable[[Dataset, np.ndarray], np.ndarray]
 """A Dataset and positions in it to log probabilities float32 `(n, classes)`."""
 
 
 def evaluate(
-    model: Classifier | str | Path, data: Dataset | Split | str | Path, *, baselines: bool = True, seed: int = 0
+    model: Classifier | str | Path,
+    data: Dataset | Split | str | Path,
+    *,
+    baselines: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Scores:
     """Score a model on labelled images, without those that it was trained or tuned on.
 
@@ -39,6 +44,7 @@ def evaluate(
             and may be a part of them.
         baselines: also score much simpler methods, fitted on the model's training images that are among the data.
         seed: of the bootstrap, of the baselines, and of the splits where the data is opened here.
+        progress: told what is done, how many images are done, and how many there are.
 
     Returns:
         The Scores. Temperature and thresholds come from validation images, never from the scored ones.
@@ -48,11 +54,13 @@ def evaluate(
         CheckFailed: no image is left, or the model answers with NaN.
     """
     classifier = opened(model)
-    images = data if isinstance(data, Dataset | Split) else load_data(data, seed=seed)
-    return score(classifier, images, partial(answer, classifier), baselines=baselines, seed=seed)
+    images = data if isinstance(data, Dataset | Split) else load_data(data, seed=seed, progress=progress)
+    return score(classifier, images, partial(answer, classifier, progress=progress), baselines=baselines, seed=seed)
 
 
-def score(model: Classifier, data: Dataset | Split, answer: Answer, *, baselines: bool = True, seed: int = 0) -> Scores:
+def score(
+    model: Classifier, data: Dataset | Split, answer: Answering, *, baselines: bool = True, seed: int = 0
+) -> Scores:
     """What `evaluate` does once both are open; `answer` gives the model's answers, perhaps known ones."""
     dataset, wanted = images_of(data)
     history = read_history(model)
@@ -164,7 +172,7 @@ def _calibrated_error(scored: Answers, temperature: float) -> float:
 
 
 def _validation(
-    model: Classifier, dataset: Dataset, chosen: np.ndarray, history: History | None, answer: Answer,
+    model: Classifier, dataset: Dataset, chosen: np.ndarray, history: History | None, answer: Answering,
     positions: np.ndarray,
 ) -> Answers | None:  # fmt: skip
     """Answers on validation images: those that the run kept, or else on those that are among the data."""

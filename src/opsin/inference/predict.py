@@ -11,12 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from opsin.data.images import Source, each_image, open_each
-from opsin.inference.answers import batch_size, log_probabilities, opened
+from opsin.inference.answers import Progress, batch_size, log_probabilities, opened
 from opsin.models.classifier import Classifier
 from opsin.records import Prediction, Unreadable
 
 
-def predict(model: Classifier | str | Path, images: Any) -> Prediction:
+def predict(model: Classifier | str | Path, images: Any, *, progress: Progress | None = None) -> Prediction:
     """Classify images.
 
     Only a few hundred pictures are open at a time, so that a folder of any size goes through.
@@ -25,6 +25,7 @@ def predict(model: Classifier | str | Path, images: Any) -> Prediction:
         model: a Classifier, or what `load_model` opens; a network's name stands for its pretrained weights.
         images: paths, folders, PIL images or uint8 arrays `(n, h, w, c)`, one or many, which go through the model's
             Preprocess; or a float tensor `(n, c, h, w)`, taken as already preprocessed. An iterator is read bit by bit.
+        progress: told what is done, how many pictures are done, and how many are known of.
 
     Returns:
         The Prediction: a row per picture in the given order; files that could not be read are listed beside them.
@@ -40,18 +41,22 @@ def predict(model: Classifier | str | Path, images: Any) -> Prediction:
     preprocess = classifier.preprocess
     rows, names, unreadable = [], [], []
     start = 0
-    for chunk in _chunks(images, batch_size(preprocess.height * preprocess.width * preprocess.channels)):
+    # what is no iterator is looked through first, so that misuse is found before anything runs
+    known = None if isinstance(images, Iterator) else each_image(images)
+    for chunk in _chunks(images, known, batch_size(preprocess.height * preprocess.width * preprocess.channels)):
         pixels, read, skipped = open_each(chunk, preprocess, first=start)
         rows.append(log_probabilities(classifier, preprocess.normalise(pixels)))
         names += read
         unreadable += skipped
         start += len(chunk)
+        if progress is not None:
+            progress("predicting", start, start if known is None else len(known))
     return _prediction(classifier, rows, tuple(names), tuple(unreadable))
 
 
-def _chunks(images: Any, size: int) -> Iterator[list[Source]]:
-    """Lists of up to `size` pictures. What is no iterator is looked through first, so that misuse is found at once."""
-    stream = chain.from_iterable(map(each_image, images)) if isinstance(images, Iterator) else iter(each_image(images))
+def _chunks(images: Any, known: list[Source] | None, size: int) -> Iterator[list[Source]]:
+    """Lists of up to `size` pictures."""
+    stream = chain.from_iterable(map(each_image, images)) if known is None else iter(known)
     while chunk := list(islice(stream, size)):
         yield chunk
 

@@ -22,7 +22,10 @@ def write_results(model: Classifier, data: Dataset, recipe: Recipe, out: Path, v
     `scores.json`. The test images decide nothing: thresholds and temperature come from validation."""
     load_weights(model.module, out / "weights" / "best.safetensors")
     model.origin = out  # from here on it has a history: what it was trained and tuned on is left out of its scores
-    answers = {split.name: answer(model, data, split.indices) for split in (data.validation, data.test)}
+    answers = {
+        split.name: answer(model, data, split.indices, view.work, f"answering {split.name} images")
+        for split in (data.validation, data.test)
+    }
     write_predictions(data, answers, out / "predictions.parquet")
     if not len(data.test):
         view.message("no test images: no scores; see the validation accuracy above")
