@@ -213,7 +213,8 @@ def test_a_file_that_has_just_changed_is_not_remembered(cache, folder, monkeypat
     seen = decoded(monkeypatch)
     scan(paths)
     assert len(seen) == 6
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 3)
+    later = time.time() + 3
+    monkeypatch.setattr(time, "time", lambda: later)
     scan(paths)
     scan(paths)
     assert len(seen) == 12

@@ -17,7 +17,7 @@ from opsin.data.decoded import as_they_are, decoded_pixels
 from opsin.data.duplicates import LISTED, Duplicate, find_duplicates, thumbnails
 from opsin.data.images import natural_key
 from opsin.data.preprocess import Preprocess
-from opsin.data.scan import Progress, Scan, scan
+from opsin.data.scan import Progress, Scan, check_array, scan
 from opsin.data.sources.classes import class_names, label_text
 from opsin.data.sources.found import SPLITS, Found
 from opsin.data.splits import class_notes, decide_splits
@@ -397,7 +397,8 @@ def _array(images: Any) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise OpsinError(f"images cannot be made into one array ({error}); expected uint8 of equal sizes") from None
     if pictures.dtype == bool:
-        return pictures.astype(np.uint8) * 255
+        pictures = pictures.astype(np.uint8) * 255
+    check_array(pictures)
     return pictures
 
 

@@ -105,23 +105,31 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Ge
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _scan_array(pictures: np.ndarray) -> Scan:
+def check_array(pictures: np.ndarray) -> None:
+    """Refuse an array that does not hold pictures.
+
+    Raises:
+        OpsinError: it is not uint8 or uint16 `(n, h, w)` or `(n, h, w, c)`, c = 1 to 4.
+    """
     kind = pictures.dtype
     if kind.kind != "u" or kind.itemsize > 2 or pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
         raise OpsinError(
             f"images of shape {pictures.shape} and type {kind} were given; expected uint8 (or uint16) "
             "(n, height, width) or (n, height, width, channels)"
         )
-    count, height, width = pictures.shape[:3]
-    channels = pictures.shape[3] if pictures.ndim == 4 else 1
-    if not 1 <= channels <= 4:
+    if pictures.ndim == 4 and pictures.shape[3] > 4:
         hint = "; move the channels last" if pictures.shape[1] <= 4 else ""
         raise OpsinError(f"images of shape {pictures.shape} were given; expected 1 to 4 channels, last{hint}")
+
+
+def _scan_array(pictures: np.ndarray) -> Scan:
+    check_array(pictures)
+    count, height, width = pictures.shape[:3]
     return Scan(
         readable=np.arange(count),
         hashes=tuple(map(array_hash, pictures)),
         sizes=np.tile(np.array([height, width]), (count, 1)),
-        colour=np.full(count, channels >= 3),
+        colour=np.full(count, pictures.ndim == 4 and pictures.shape[3] >= 3),
         thumbnails=None,
         reasons={},
     )
