@@ -99,9 +99,10 @@ def stop_after(images: int):
 
 def interrupted(paths, hashes, images: int) -> None:
     """As many images are written as if there were one thread."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "in_parallel", lambda function, items: (function(item) for item in items))
-        fill(paths, hashes, progress=stop_after(images))
+        with pytest.raises(Stopped):
+            fill(paths, hashes, progress=stop_after(images))
 
 
 # --- what it holds ----------------------------------------------------------------------------------------------------
