@@ -18,7 +18,7 @@ def document(value: Any) -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for long work on a terminal, nothing when piped. Told what is done, how many are done, how many there are."""
+    """A bar for long work on a terminal, nothing when piped. Told what is done, how many are, and of how many."""
     from opsin.training.view import Live, Quiet
 
     view = Live() if sys.stderr.isatty() else Quiet()

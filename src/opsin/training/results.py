@@ -31,10 +31,11 @@ def write_results(model: Classifier, data: Dataset, recipe: Recipe, out: Path, v
         view.message("no test images: no scores; see the validation accuracy above")
         return
     view.message("scoring the test images and the baselines")
-    row_of = {index: row for row, index in enumerate(data.test.indices.tolist())}
+    rows = np.concatenate([answers["validation"], answers["test"]])
+    row_of = {index: row for row, index in enumerate([*data.validation.indices.tolist(), *data.test.indices.tolist()])}
 
     def known(_data: Dataset, indices: np.ndarray) -> np.ndarray:
-        return answers["test"][[row_of[index] for index in indices.tolist()]]
+        return rows[[row_of[index] for index in indices.tolist()]]
 
     score(model, data.test, known, seed=recipe.seed).save(out / "scores.json")
 
