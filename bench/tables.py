@@ -1,0 +1,197 @@
+"""Write the tables of docs/*/benchmarks.md from bench/results/*.json, so that no figure is typed by hand.
+
+A table stands between `<!-- table:NAME -->` and `<!-- end -->`; where there is no result yet, nothing does.
+Usage: python bench/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+LANGUAGES = ("en", "zh-CN")
+MARKED = re.compile(r"(<!-- table:([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+WORDS: dict[str, dict[str, str]] = {
+    "network": {"en": "network", "zh-CN": "网络"},
+    "augmentation": {"en": "augmentation", "zh-CN": "增强"},
+    "images/s": {"en": "{name}, images/s", "zh-CN": "{name}，张/秒"},
+    "limit": {"en": "limit", "zh-CN": "上限"},
+    "goal": {"en": "goal", "zh-CN": "目标"},
+    "without": {"en": "without recording, s", "zh-CN": "不记录，秒"},
+    "with": {"en": "with recording, s", "zh-CN": "记录，秒"},
+    "cost": {"en": "cost of recording", "zh-CN": "记录的代价"},
+    "command": {"en": "command", "zh-CN": "命令"},
+    "milliseconds": {"en": "median, ms", "zh-CN": "中位数，毫秒"},
+    "task": {"en": "task", "zh-CN": "任务"},
+    "accuracy": {"en": "test accuracy, median", "zh-CN": "测试准确率，中位数"},
+    "seeds": {"en": "single seeds", "zh-CN": "各个种子"},
+    "macs": {"en": "MMAC", "zh-CN": "百万次乘加"},
+    "parameters": {"en": "weights", "zh-CN": "权重数"},
+    "epochs": {"en": "epochs", "zh-CN": "轮数"},
+    "seconds": {"en": "training, s", "zh-CN": "训练，秒"},
+    "memory": {"en": "peak memory, GB", "zh-CN": "内存峰值，GB"},
+    "at least": {"en": "at least {goal}", "zh-CN": "不低于 {goal}"},
+    "at most": {"en": "at most {goal}", "zh-CN": "不超过 {goal}"},
+    "machine": {
+        "en": "Measured {measured} on {processor} ({cores} cores, {threads} threads), Python {python}, torch {torch}.",
+        "zh-CN": "{measured} 测于 {processor}（{cores} 核，{threads} 线程），Python {python}，torch {torch}。",
+    },
+    "rounds": {
+        "en": "Medians of {rounds} rounds that alternate in one process.",
+        "zh-CN": "在同一进程中交替进行 {rounds} 轮，取中位数。",
+    },
+    "loader": {
+        "en": "Batch {batch}, {images:,} images. The peers' loader has the better number of workers: {workers}.",
+        "zh-CN": "批大小 {batch}，{images:,} 张图像；对照方的加载器使用较快的工作进程数：{workers}。",
+    },
+}
+
+
+def word(key: str, language: str, **values: Any) -> str:
+    """A text of `WORDS` in a language, filled."""
+    return WORDS[key][language].format(**values)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def origin(result: Mapping[str, Any], language: str) -> str:
+    """When and on what a result was measured."""
+    return word("machine", language, measured=result["measured"], **result["machine"])
+
+
+def train(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Images per second beside the peers and the limit, with the goals."""
+    (result,) = results
+    loops = {"opsin": "Opsin", "pytorch": "PyTorch", "lightning": "Lightning", "limit": word("limit", language)}
+    header = [
+        word("network", language),
+        word("augmentation", language),
+        *(word("images/s", language, name=name) for name in loops.values()),
+        "Opsin / PyTorch",
+        "Opsin / Lightning",
+        word("goal", language),
+        f"Opsin / {loops['limit']}",
+        word("goal", language),
+    ]
+    rows = [
+        [
+            row["network"],
+            row["augmentation"],
+            *(f"{statistics.median(row['images_per_second'][loop]):,.0f}" for loop in loops),
+            f"{row['opsin_to_pytorch']:.2f}",
+            f"{row['opsin_to_lightning']:.2f}",
+            word("at least", language, goal=f"{row['goal_to_peers']:.1f}"),
+            f"{row['opsin_to_limit']:.3f}",
+            word("at least", language, goal=row["goal_to_limit"]),
+        ]
+        for row in result["rows"]
+    ]
+    workers = ", ".join(str(row["peers_workers"]) for row in result["rows"])
+    loader = word("loader", language, batch=result["batch"], images=result["images"], workers=workers)
+    rounds = word("rounds", language, rounds=result["rounds"])
+    return f"{table(header, rows)}\n{origin(result, language)}\n{rounds}\n{loader}\n"
+
+
+def record(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """What recording costs, with the goal."""
+    (result,) = results
+    header = [word(key, language) for key in ("network", "without", "with", "cost", "goal")]
+    rows = [
+        [
+            row["network"],
+            f"{statistics.median(row['seconds']['not recording']):.2f}",
+            f"{statistics.median(row['seconds']['recording']):.2f}",
+            f"{row['overhead']:+.1%}",
+            word("at most", language, goal=f"{row['goal']:.0%}"),
+        ]
+        for row in result["rows"]
+    ]
+    rounds = word("rounds", language, rounds=result["rounds"])
+    return f"{table(header, rows)}\n{origin(result, language)}\n{rounds}\n"
+
+
+def startup(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """How long whole processes take, with the goal of the first."""
+    (result,) = results
+    header = [word(key, language) for key in ("command", "milliseconds", "goal")]
+    rows = [
+        [f"`{name}`", f"{value:.0f}", word("at most", language, goal=result["goal"]) if name == "opsin --help" else ""]
+        for name, value in result["medians"].items()
+    ]
+    return f"{table(header, rows)}\n{origin(result, language)}\n"
+
+
+def accuracy(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Test accuracy per task, with the goal, and what it took."""
+    keys = ("task", "accuracy", "goal", "seeds", "macs", "parameters", "epochs", "seconds", "memory")
+    header = [word(key, language) for key in keys]
+    rows = [_accuracy_row(result, language) for result in results]
+    origins = "\n".join(dict.fromkeys(origin(result, language) for result in results))
+    return f"{table(header, rows)}\n{origins}\n"
+
+
+def _accuracy_row(result: Mapping[str, Any], language: str) -> list[str]:
+    runs, memory = result["runs"], result["peak_memory_bytes"]
+
+    def middle(name: str) -> float:
+        return statistics.median(run[name] for run in runs)
+
+    return [
+        result["task"],
+        f"{result['median']:.2%}",
+        word("at least", language, goal=f"{result['goal']:.1%}"),
+        ", ".join(f"{run['accuracy']:.2%}" for run in runs),
+        f"{middle('macs') / 1e6:.1f}",
+        f"{middle('parameters'):,.0f}",
+        f"{middle('epochs'):.0f}",
+        f"{middle('training_seconds'):.0f}",
+        f"{memory / 1e9:.2f}" if memory else "",
+    ]
+
+
+TABLES: dict[str, Callable[[Sequence[Mapping[str, Any]], str], str]] = {
+    "train": train,
+    "record": record,
+    "startup": startup,
+    "accuracy": accuracy,
+}
+
+
+def results_of(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """The results of a benchmark: `NAME.json`, or every `NAME-*.json` in order of name."""
+    files = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}-*.json"))]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def filled(text: str, language: str, folder: Path = RESULTS) -> str:
+    """A page with its tables as the results have them."""
+
+    def fill(marked: re.Match[str]) -> str:
+        begin, name, end = marked.groups()
+        results = results_of(name, folder)
+        # Markdown needs an empty line before and after a table
+        return f"{begin}\n{TABLES[name](results, language)}\n{end}" if results else f"{begin}{end}"
+
+    return MARKED.sub(fill, text)
+
+
+def main() -> None:
+    for language in LANGUAGES:
+        page = ROOT / "docs" / language / "benchmarks.md"
+        page.write_text(filled(page.read_text(encoding="utf-8"), language), encoding="utf-8", newline="\n")
+        print(f"written: {page}")
+
+
+if __name__ == "__main__":
+    main()
