@@ -77,10 +77,10 @@ def boxes(shares: Tensor, middles: Tensor, size: tuple[int, int]) -> Tensor:
     """
     spans = []
     for length, middle in zip(size, middles, strict=True):
-        half = (length * (1 - shares).sqrt()).long() // 2
-        centre = (middle * length).long()
+        side = (length * (1 - shares).sqrt()).long()
+        first = (middle * length).long() - side // 2
         places = torch.arange(length)
-        spans.append((places >= (centre - half)[:, None]) & (places < (centre + half)[:, None]))
+        spans.append((places >= first[:, None]) & (places < (first + side)[:, None]))
     return spans[0][:, :, None] & spans[1][:, None, :]
 
 

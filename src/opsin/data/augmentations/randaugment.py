@@ -32,27 +32,22 @@ class Change(NamedTuple):
     place: bool = False
 
 
-def _affine(
-    images: Tensor, angle: float = 0.0, across: int = 0, down: int = 0, x: float = 0.0, y: float = 0.0
-) -> Tensor:
+def _move(images: Tensor, across: float = 0.0, down: float = 0.0, x: float = 0.0, y: float = 0.0) -> Tensor:
+    """Shift by shares of the sides, in whole pixels, and shear about the corner by slopes."""
+    pixels = [int(across * images.shape[3]), int(down * images.shape[2])]
     slants = [math.degrees(math.atan(x)), math.degrees(math.atan(y))]
-    corner = [0.0, 0.0] if x or y else None  # the paper shears about the corner and turns about the middle
-    return TF.affine(
-        images, angle, [across, down], 1.0, slants, interpolation=InterpolationMode.BILINEAR, center=corner
-    )  # fmt: skip
+    return TF.affine(images, 0.0, pixels, 1.0, slants, interpolation=InterpolationMode.BILINEAR, center=[0.0, 0.0])
 
 
 CHOICES: dict[str, Change] = {
     "identity": Change(lambda images, _: images),
-    "shear_x": Change(lambda images, s: _affine(images, x=s), 0.3, signed=True, place=True),
-    "shear_y": Change(lambda images, s: _affine(images, y=s), 0.3, signed=True, place=True),
-    "translate_x": Change(
-        lambda images, s: _affine(images, across=int(s * images.shape[3])), 150 / 331, signed=True, place=True
+    "shear_x": Change(lambda images, s: _move(images, x=s), 0.3, signed=True, place=True),
+    "shear_y": Change(lambda images, s: _move(images, y=s), 0.3, signed=True, place=True),
+    "translate_x": Change(lambda images, s: _move(images, across=s), 150 / 331, signed=True, place=True),
+    "translate_y": Change(lambda images, s: _move(images, down=s), 150 / 331, signed=True, place=True),
+    "rotate": Change(
+        lambda images, s: TF.rotate(images, s, interpolation=InterpolationMode.BILINEAR), 30.0, signed=True, place=True
     ),
-    "translate_y": Change(
-        lambda images, s: _affine(images, down=int(s * images.shape[2])), 150 / 331, signed=True, place=True
-    ),
-    "rotate": Change(lambda images, s: _affine(images, angle=s), 30.0, signed=True, place=True),
     "brightness": Change(lambda images, s: TF.adjust_brightness(images, 1 + s), 0.9, signed=True),
     "colour": Change(lambda images, s: TF.adjust_saturation(images, 1 + s), 0.9, signed=True),
     "contrast": Change(lambda images, s: TF.adjust_contrast(images, 1 + s), 0.9, signed=True),
