@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from io import FileIO
@@ -374,6 +375,31 @@ def test_another_process_is_done_first(paths, hashes, expected, begun, moment):
     assert np.array_equal(pixels, expected)
     assert np.array_equal(others[1], expected)
     assert np.array_equal(fill(paths, hashes), expected)
+
+
+def test_who_comes_second_leaves_what_the_first_has_written(paths, hashes, expected, monkeypatch):
+    """The second finds nothing and begins; in between the first writes three chunks, and it finishes right after."""
+    monkeypatch.setattr(module, "in_parallel", lambda function, items: (function(item) for item in items))
+    begun, go = threading.Event(), threading.Event()
+    first: list[np.ndarray] = []
+
+    def hold(done: int, _total: int) -> None:
+        if done == 6:
+            begun.set()
+            go.wait(30)
+
+    other = threading.Thread(target=lambda: first.append(fill(paths, hashes, progress=hold).copy()))
+
+    def start(_text: str) -> None:
+        other.start()
+        begun.wait(30)
+
+    def release(*_: int) -> None:
+        go.set()
+        other.join(30)
+
+    assert np.array_equal(fill(paths, hashes, say=start, progress=release), expected)
+    assert np.array_equal(first[0], expected)
 
 
 def test_the_cache_is_cleared_while_it_is_filled(paths, hashes):

@@ -98,11 +98,8 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Ge
 
     Close it (`contextlib.closing`) to stop early: what has not begun is then not begun.
     """
-    pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1, max(1, len(items))))
-    try:
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1, max(1, len(items)))) as pool:
         yield from pool.map(function, items)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def check_array(pictures: np.ndarray) -> None:
