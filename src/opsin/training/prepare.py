@@ -94,15 +94,16 @@ def choose_probe(data: Dataset, count: int) -> tuple[np.ndarray, np.ndarray, lis
     there. Returns dataset indices, labels and hashes.
     """
     split = data.validation if len(data.validation) else data.train
+    labels = split.labels
     order = sorted(range(len(split)), key=lambda i: split.hashes[i])
     by_class: dict[int, list[int]] = {}
     for i in order:
-        by_class.setdefault(int(split.labels[i]), []).append(i)
+        by_class.setdefault(int(labels[i]), []).append(i)
     turns = [(turn, label, i) for label, members in by_class.items() for turn, i in enumerate(members)]
     chosen = [i for _, _, i in sorted(turns)[:count]]
-    chosen.sort(key=lambda i: (int(split.labels[i]), split.hashes[i]))
+    chosen.sort(key=lambda i: (int(labels[i]), split.hashes[i]))
     rows = np.array(chosen, np.int64)
-    return split.indices[rows], split.labels[rows].astype(np.int64), [split.hashes[i] for i in chosen]
+    return split.indices[rows], labels[rows].astype(np.int64), [split.hashes[i] for i in chosen]
 
 
 def versions() -> dict[str, str]:

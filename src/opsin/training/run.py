@@ -208,6 +208,8 @@ class Run:
         about = self.info.get("data")
         if not about:
             raise OpsinError(f"{self.path} does not say what it was trained on; a recorded loop keeps no data source")
+        if not about["source"]:
+            raise OpsinError(f"{self.path} was trained on arrays in memory, which cannot be opened again from the run")
         data = load_data(**about["source"])
         if data.fingerprint != about["fingerprint"]:
             raise OpsinError(
