@@ -42,8 +42,8 @@ class Duplicate:
         kind: `exact` (the same content hash) or `near`.
         first, second: names of the two; the first is the one in the earlier split.
         first_split, second_split: `train`, `validation` or `test`.
-        distance: 0 for exact ones; for near ones the distance of the two thumbnails in brightness and contrast taken
-            away, 0..2 (`(1 - distance**2 / 2)` is their correlation).
+        distance: 0 for exact ones; for near ones that of the two thumbnails after brightness and contrast were taken
+            away, 0..2: `1 - distance**2 / 2` is their correlation.
     """
 
     kind: str
@@ -112,7 +112,7 @@ def _exact(hashes: Sequence[str], splits: np.ndarray) -> dict[int, int]:
 
 def _near(splits: np.ndarray, small: np.ndarray) -> list[tuple[int, int, float]]:
     units, shown = _units(small)
-    directions = _main_directions(units[shown])
+    directions = _main_directions(units, np.flatnonzero(shown))
     found = []
     for later, earlier in (("validation", ["train"]), ("test", ["train", "validation"])):
         ours = np.flatnonzero((splits == later) & shown)
@@ -160,15 +160,14 @@ def _units(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float32 `(n, d)` of mean 0 and length 1, free of brightness and contrast, and which pictures show anything."""
     values = small.reshape(len(small), EDGE * EDGE).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    shown = lengths[:, 0] > _FLAT * values.shape[1] ** 0.5
-    values /= np.maximum(lengths, 1e-6)
-    return values, shown
+    lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
+    values /= np.maximum(lengths, 1e-6)[:, None]
+    return values, lengths > _FLAT * EDGE
 
 
-def _main_directions(units: np.ndarray) -> np.ndarray:
-    """float32 `(d, k)`: the orthogonal directions in which the pictures differ most."""
-    sample = units[:: max(1, len(units) // _SAMPLE)]
+def _main_directions(units: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """float32 `(d, k)`: the orthogonal directions in which the chosen pictures differ most."""
+    sample = units[chosen[:: max(1, len(chosen) // _SAMPLE)]]
     return np.linalg.eigh(sample.T @ sample)[1][:, -_DIRECTIONS:]
 
 
