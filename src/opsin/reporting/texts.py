@@ -25,7 +25,7 @@ class Text:
     """
 
     key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def say(key: str, /, **values: Any) -> Text:

@@ -1,0 +1,159 @@
+"""The page in a real browser: it asks for nothing, and its switches and the slider do what they say."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.conftest import missing
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    if not CHROMIUM.exists():
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, digits_report):
+    """The report of the digits; afterwards, nothing may have been said or asked."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(digits_report.as_uri())
+    yield page
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [digits_report.as_uri()]
+    context.close()
+
+
+def step(page, frame: int) -> None:
+    page.eval_on_selector("#time", "(slider, value) => { slider.value = value; "
+                          "slider.dispatchEvent(new Event('input', { bubbles: true })); }", str(frame))  # fmt: skip
+
+
+def test_the_slider_moves_maps_answers_and_the_cursor(page):
+    window = page.locator(".layer .window:visible").first
+    last = window.screenshot(animations="disabled")
+    answers = page.locator(".probe .answer").all_inner_texts()
+    step(page, 0)
+    assert page.locator("#step").inner_text() == "0"
+    assert window.screenshot(animations="disabled") != last
+    assert page.locator(".probe .answer").all_inner_texts() != answers
+    assert page.eval_on_selector(".timed", "element => element.style.getPropertyValue('--at')") == "0"
+    step(page, int(page.get_attribute("#time", "max")))
+    assert window.screenshot(animations="disabled") == last
+    assert page.locator(".probe .answer").all_inner_texts() == answers
+
+
+def test_every_frame_of_a_sprite_is_the_frame_of_its_step(page):
+    """The window shows exactly one frame: its height is the sprite's divided by the number of steps."""
+    sizes = page.eval_on_selector_all(
+        ".window:not([hidden])",
+        "all => all.map(w => [w.getBoundingClientRect().height, w.firstElementChild.getBoundingClientRect().height])",
+    )
+    count = int(page.get_attribute("#time", "max")) + 1
+    assert sizes
+    for window, sprite in sizes:
+        assert sprite / count == pytest.approx(window, abs=0.01)
+
+
+def test_the_film_plays_from_the_start_and_pauses(page):
+    page.click("#play")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api.expect(page.locator("#step")).not_to_have_text("0")
+    page.keyboard.press("p")
+    frame = page.input_value("#time")
+    assert int(frame) < int(page.get_attribute("#time", "max"))
+    assert page.get_attribute(".timed", "class") == "timed"
+
+
+def test_another_probe_image_shows_its_own_maps(page):
+    first = page.locator(".layer .window:visible").first.get_attribute("data-image")
+    page.locator(".probe input").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    shown = {view.get_attribute("data-image") for view in page.locator(".layer .window:visible").all()}
+    assert first == "0"
+    assert shown == {"1"}
+
+
+def test_the_language_switch_changes_texts_attributes_and_title(page):
+    assert page.locator("#summary-title").inner_text() == "Summary"
+    page.click("#language")
+    assert page.locator("#summary-title").inner_text() == "概要"
+    assert page.title().startswith("训练报告")
+    assert page.get_attribute("#play", "aria-label") == "播放或暂停"
+    assert "Summary" not in page.locator("main").inner_text()
+    page.keyboard.press("l")
+    assert page.locator("#summary-title").inner_text() == "Summary"
+    assert "概要" not in page.locator("main").inner_text()
+
+
+def test_the_theme_switch_changes_the_paper(page):
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.click("#theme")
+    dark = page.evaluate(paper)
+    assert light != dark
+    page.emulate_media(media="print")
+    assert page.evaluate(paper) == light
+    page.emulate_media(media="screen")
+    page.click("#theme")
+    assert page.evaluate(paper) == light
+
+
+def test_the_system_theme_is_followed_without_a_click(browser, digits_report):
+    papers = []
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(digits_report.as_uri())
+        papers.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        page.close()
+    assert papers[0] != papers[1]
+
+
+def test_without_javascript_the_last_step_and_one_language_are_seen(browser, digits_report):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(digits_report.as_uri())
+    text = page.locator("main").inner_text()
+    assert "What to distrust" in text
+    assert "概要" not in text
+    assert page.locator(".layer .window:visible").first.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 480])
+def test_nothing_is_wider_than_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_keyboard_reaches_every_control(page):
+    reached = set()
+    focused = "(e => e.id || e.name || e.tagName)(document.activeElement)"
+    page.keyboard.press("Tab")
+    for _ in range(60):
+        reached.add(page.evaluate(focused))
+        page.keyboard.press("Tab")
+    assert {"language", "theme", "help", "play", "time", "probe", "A", "SUMMARY"} <= reached
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#keys").is_visible()

@@ -1,0 +1,155 @@
+"""The page: nothing unescaped, nothing fetched, nothing said but from the catalogue."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+import unicodedata
+from html.parser import HTMLParser
+
+import pytest
+from tests.reporting.conftest import EVIL
+
+import opsin
+from opsin.reporting.page.render import Page, film_data, number, render
+from opsin.reporting.parts.film import film
+from opsin.reporting.parts.material import Material
+from opsin.reporting.report import make_parts
+from opsin.reporting.texts import Catalogue, packaged
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Reader(HTMLParser):
+    """Collects elements, and every visible piece of text with the attributes of the elements around it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, dict]] = []
+        self.elements: list[tuple[str, dict]] = []
+        self.texts: list[tuple[str, list[tuple[str, dict]]]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1][0] == tag, f"</{tag}> closes {self.open[-1][0]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if data.strip() and not {"script", "style", "title"} & {tag for tag, _ in self.open}:
+            self.texts.append((data.strip(), list(self.open)))
+
+
+def page_of(run: opsin.Run, catalogue: Catalogue | None = None, language="en") -> str:
+    return render(Page(run.name, make_parts(run), "0", "today", catalogue or packaged()), language)
+
+
+def test_every_kind_of_run_has_a_page_that_says_only_what_the_catalogue_says(every_run):
+    for kind, run in every_run.items():
+        reader = Reader(page_of(run))
+        assert not reader.open, kind
+        for text, around in reader.texts:
+            letters = any(
+                unicodedata.category(c).startswith("L") for c in re.sub(r"\b(ECE|AUROC|F1|e)\b|\de-?\d", "", text)
+            )
+            ours = any("lang" in attributes for tag, attributes in around if tag != "html")
+            data = any(attributes.get("translate") == "no" for _, attributes in around)
+            assert ours or data or not letters, (kind, text)
+        for tag, attributes in reader.elements:
+            for name in ("aria-label", "alt", "title", "placeholder"):
+                if attributes.get(name):
+                    assert f"data-{name}-zh-cn" in attributes, (kind, tag, attributes[name])
+            if tag == "img":
+                assert "alt" in attributes, kind
+
+
+def test_the_check_above_sees_a_string_that_bypasses_the_catalogue(make_run):
+    reader = Reader('<html lang="en"><p>Hello <span lang="en">there</span></p></html>')
+    assert [text for text, around in reader.texts if not any("lang" in a for t, a in around if t != "html")] == [
+        "Hello"
+    ]
+
+
+def test_what_users_name_is_never_markup(every_run):
+    html = page_of(every_run["evil"])
+    assert "<script>alert" not in html
+    for piece in ("<i>note</i>", "<b>method</b>", "<b>markup</b>"):
+        assert piece not in html
+    assert "49 &amp; {name}" not in html
+    assert "{{ 7*7 }} &amp; {name}" in html
+    reader = Reader(html)
+    assert not {tag for tag, _ in reader.elements} & {"iframe", "object", "embed", "base", "link", "template"}
+    assert not any(name.startswith("on") for _, attributes in reader.elements for name in attributes)
+    assert sum(tag == "script" for tag, _ in reader.elements) == 2
+
+
+def test_nothing_is_fetched_and_only_the_own_script_may_run(every_run):
+    html = page_of(every_run["no test images"])
+    for tag, attributes in Reader(html).elements:
+        for name in ("src", "href", "action", "srcset", "poster"):
+            value = attributes.get(name, "")
+            assert not value or value.startswith(("data:image/png;base64,", "#")), (tag, value[:60])
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", html)
+    script = html.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in html or f"script-src 'sha256-{digest}'" in html
+    assert "default-src 'none'" in html
+
+
+def test_anchors_lead_somewhere_and_ids_are_unique(every_run):
+    for run in every_run.values():
+        elements = Reader(page_of(run)).elements
+        ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        wanted = {attributes["href"][1:] for tag, attributes in elements if tag == "a"}
+        assert wanted <= set(ids)
+
+
+def test_it_opens_in_the_language_asked_for(make_run):
+    run = make_run()
+    english, chinese = page_of(run), page_of(run, language="zh-CN")
+    assert '<html lang="en"' in english
+    assert '<html lang="zh-CN"' in chinese
+    assert "<title>Training report" in english
+    assert "<title>训练报告" in chinese
+    # The body holds both, so that the button needs no second file.
+    assert "What to distrust" in chinese
+    assert "哪些结论需要存疑" in english
+
+
+def test_all_words_come_from_the_catalogue_that_is_given(make_run):
+    marked = Catalogue({
+        key: {language: f"⟦{text}⟧" for language, text in texts.items()} for key, texts in packaged().entries.items()
+    })  # fmt: skip
+    reader = Reader(page_of(make_run(), marked))
+    ours = [text for text, around in reader.texts if any("lang" in a for t, a in around if t != "html")]
+    assert len(ours) > 200
+    assert all(text.startswith("⟦") and text.endswith("⟧") for text in ours)
+
+
+def test_film_data_cannot_end_its_element(make_run):
+    part = film(Material(make_run(classes=EVIL)))
+    text = str(film_data(dataclasses.replace(part, classes=EVIL)))
+    assert "<" not in text
+    assert ">" not in text
+    assert tuple(json.loads(text)["classes"]) == EVIL
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (-1.59123, "-1.59"), (12345.6, "12,346"), (1.2e-8, "1.2e-08")])
+def test_numbers_have_three_figures(value, text):
+    assert number(value) == text
+
+
+def test_the_report_of_the_digits_stays_small(digits_report):
+    assert digits_report.stat().st_size < 6_000_000
