@@ -21,6 +21,7 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+	@$(BIN)/python bench/tables.py
 
 $(VENV)/bin/python:
 	@echo "creating $(VENV)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -199,6 +200,23 @@ def own_flags(verb: str) -> set[str]:
     """The flags of a verb that are not settings of a Recipe, in their plain form (`--json`, not `--no-json`)."""
     arguments = [argument for argument in app[verb].assemble_argument_collection() if not argument.keys]
     return {name for item in arguments for name in item.names if name.startswith("--") and name not in item.negatives}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_python_page_has_the_real_signatures(language):
+    text = (ROOT / "docs" / language / "reference/python.md").read_text("utf-8")
+    for name in opsin.__all__:
+        function = getattr(opsin, name)
+        if inspect.isfunction(function):
+            section = text.partition(f"### opsin.{name}\n")[2].partition("\n##")[0]
+            written = re.search(rf"^`{name}\((.*)\)( -> .*)?`$", section, re.MULTILINE)
+            assert written, name
+            assert parameters(eval(f"lambda {written[1]}: 0")) == parameters(function), name
+
+
+def parameters(function) -> list[tuple]:
+    """Name, kind and default of each parameter."""
+    return [(item.name, item.kind, item.default) for item in inspect.signature(function).parameters.values()]
 
 
 def bench_tables():
