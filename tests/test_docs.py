@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+import pyarrow.parquet as pq
 import pytest
 from cyclopts.exceptions import CycloptsError
 
 import opsin
 from opsin.cli import VERBS, app
+from opsin.files import read_tensors
 from opsin.training.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
@@ -217,6 +219,25 @@ def test_the_python_page_has_the_real_signatures(language):
 def parameters(function) -> list[tuple]:
     """Name, kind and default of each parameter."""
     return [(item.name, item.kind, item.default) for item in inspect.signature(function).parameters.values()]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_run_folder_page_names_everything_in_a_run(language, digits_run):
+    text = (ROOT / "docs" / language / "reference/run-folder.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w-]+)[`/]", text))
+    found = {"run.json": set(digits_run.info)}
+    for part in ("model", "data", "probe", "preprocess"):
+        found[part] = set(digits_run.info[part])
+    for name in ("steps", "epochs"):
+        found[name] = {key for line in getattr(digits_run, name) for key in line}
+    for name in ("splits", "predictions"):
+        found[name] = set(pq.read_schema(digits_run.path / f"{name}.parquet").names)
+    for path in digits_run.path.rglob("*.safetensors"):
+        if path.parent.name != "weights":  # there the names are those of the network's own layers
+            groups = {re.split(r"[/|]", name)[0] for name in read_tensors(path)[0]}
+            found.setdefault(path.parent.name, set()).update(groups)
+    assert {name: keys - named for name, keys in found.items() if keys - named} == {}
+    assert [path.name for path in digits_run.path.iterdir() if path.name not in text] == []
 
 
 def bench_tables():
