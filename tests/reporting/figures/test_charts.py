@@ -142,5 +142,7 @@ def test_filters_are_signed_maps_or_colours():
     for kind, width in (("maps", 3 * 6 - 1), ("colour", 16 * 6 - 1)):
         bank = FilterBank("c", kind, weights, weights, 2.0, (20, 3))
         assert filter_sheet(weights, bank).width == width
+    points = np.ones((4, 7, 1, 1))
+    assert filter_sheet(points, FilterBank("p", "maps", points, points, 1.0, (4, 7))).width == 7
     assert share_map(np.eye(30)).zoom == zoom(30)
     assert zoom(10_000) == 1

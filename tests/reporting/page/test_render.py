@@ -8,6 +8,7 @@ import re
 import unicodedata
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from tests.reporting.conftest import EVIL
 
@@ -153,3 +154,14 @@ def test_numbers_have_three_figures(value, text):
 
 def test_the_report_of_the_digits_stays_small(digits_report):
     assert digits_report.stat().st_size < 6_000_000
+
+
+def test_large_photographs_are_shown_small_and_small_images_large(make_run, monkeypatch):
+    from opsin.reporting.parts.material import Thumbnail
+
+    photo = Thumbnail(np.zeros((150, 224, 3), np.uint8), (1500, 2240))
+    monkeypatch.setattr(Material, "thumbnail", lambda *_: photo)
+    sizes = [(attributes["class"], int(attributes["width"]), int(attributes["height"]))
+             for tag, attributes in Reader(page_of(make_run())).elements
+             if tag == "img" and "original" in attributes.get("data-alt-en", "").lower()]  # fmt: skip
+    assert set(sizes) == {("photo", 112, 75)}

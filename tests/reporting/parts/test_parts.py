@@ -107,7 +107,7 @@ def test_images_with_planted_wrong_labels_are_found_hard(digits, tmp_path):
     vars(material)["_opened"] = (spoilt, "")  # arrays cannot be opened again by name
     part = mistakes(material)
     listed = {item.name for item in part.hard}
-    assert len({material.name(int(i)) for i in changed} & listed) >= 7
+    assert len({material.name(int(i)) for i in changed} & listed) >= 6
     assert part.split == "validation"
     assert part.usual_loss < part.hard[-1].mean
 

@@ -11,7 +11,7 @@ from opsin.reporting.figures.images import map_png, png, sheet, tile
 from opsin.reporting.parts.film import FilmLayer
 from opsin.reporting.parts.filters import FilterBank
 
-WIDE = 880  # CSS pixels of a full-width sheet
+WIDE = 1032  # CSS pixels of a full-width sheet
 LARGEST_PIXEL = 24  # CSS pixels of one value
 MAP_COLUMNS, VECTOR_COLUMNS = 16, 64
 
@@ -39,8 +39,12 @@ def filter_sheet(weights: np.ndarray, bank: FilterBank) -> Drawn:
     count, inputs, _, side = weights.shape
     if bank.kind == "colour":
         shades = np.clip(np.round(weights / (bank.peak or 1.0) * 127 + 128), 0, 255).astype(np.uint8)
-        whole = tile(np.moveaxis(shades, 1, -1), 16, 128)
+        opaque = np.full((count, *weights.shape[2:], 1), 255, np.uint8)
+        whole = tile(np.concatenate([np.moveaxis(shades, 1, -1), opaque], axis=-1), 16, 0)
         uri = png(whole)
+    elif weights.shape[2:] == (1, 1):
+        whole = levels(weights[..., 0, 0], -bank.peak, bank.peak)  # a plain matrix: there is no picture to set apart
+        uri = map_png(whole, True)
     else:
         columns = inputs if inputs > 1 else 16
         whole = sheet(weights.reshape(count * inputs, *weights.shape[2:]), -bank.peak, bank.peak, columns)

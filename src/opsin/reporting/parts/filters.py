@@ -12,7 +12,7 @@ from opsin.reporting.parts.material import Material, Missing, spread
 from opsin.reporting.texts import say
 
 MOST_FIRST = 128  # filters of the first convolution
-MOST_OTHER = 8  # output channels of a later convolution
+MOST_OTHER = 4  # output channels of a later convolution
 MOST_INPUTS = 16  # input channels of a later convolution
 MOST_LAYERS = 6
 
@@ -52,7 +52,9 @@ def filters(material: Material) -> Filters | Missing:
     if not steps:
         return Missing(say("filters.missing"), say("film.remedy"))
     start, end = run.snapshot(steps[0]), run.snapshot(steps[-1])
-    names = in_order(end.filters, run.info.get("layers", ()))
+    layers = run.info.get("layers", ())
+    recorded = [entry["name"] for entry in layers if entry["name"] in end.filters]
+    names = recorded or in_order(end.filters, layers)  # the order of the others is not known
     if not names:
         return Missing(say("filters.none"))
     chosen = [names[i] for i in spread(len(names), MOST_LAYERS)]
@@ -74,4 +76,4 @@ def filters(material: Material) -> Filters | Missing:
                 total=(int(end.filter_channels[name].max()) + 1, weights.shape[1]),
             )
         )
-    return Filters((steps[0], steps[-1]), tuple(banks), len(names) - len(chosen))
+    return Filters((steps[0], steps[-1]), tuple(banks), len(end.filters) - len(chosen))

@@ -93,7 +93,7 @@ def _model_rows(model: Mapping[str, Any]) -> tuple[tuple[Text | str, str | Text]
 
 def _recipe_rows(recipe: Mapping[str, Any]) -> tuple[tuple[Text | str, str | Text], ...]:
     """Every setting; those that are switched off share one row."""
-    off = [name for name, value in recipe.items() if value in OFF]
+    off = [name for name, value in recipe.items() if value in OFF and name != "seed"]
     rows = _rows({name: value for name, value in recipe.items() if name not in off})
     return (*rows, (say("provenance.off"), ", ".join(off))) if off else rows
 
