@@ -142,7 +142,15 @@ def trained_run(
         **(info or {}),
     })  # fmt: skip
     pq.write_table(
-        pa.table({"name": names, "hash": hashes, "label": labels, "group": group or [None] * IMAGES, "split": split}),
+        pa.table(
+            {
+                "name": names,
+                "hash": hashes,
+                "label": [classes[label] for label in labels],
+                "group": group or [None] * IMAGES,
+                "split": split,
+            }
+        ),
         folder / "splits.parquet",
     )
     for line in (epoch_line(1), epoch_line(2), epoch_line(3)) if epochs is None else epochs:

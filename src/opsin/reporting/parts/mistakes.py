@@ -96,21 +96,19 @@ def hard_images(material: Material) -> tuple[tuple[Hard, ...], float | None, int
     An image whose loss stays high while others are learnt is often mislabelled (small-loss criterion, Han et al. 2018).
     """
     epochs = material.run.loss_epochs
-    data = material.data if epochs else None
-    if data is None:
+    indices = np.array([i for i, split in enumerate(material.splits.get("split", ())) if split == "train"], int)
+    if not epochs or not len(indices):
         return (), None, 0
     history = np.stack([material.run.losses(epoch) for epoch in epochs])
     later = history[len(epochs) // 2 :]
     drawn = np.isfinite(later)
     mean = np.where(drawn, later, 0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
-    if len(mean) != len(data.train):
-        return (), None, 0
     order = np.argsort(-mean, kind="stable")[:MOST_HARD]
-    indices, labels = data.train.indices, data.train.labels
+    labels = material.splits["label"]
     hard = tuple(
         Hard(
             name=material.name(int(indices[row])),
-            label=material.classes[labels[row]],
+            label=labels[indices[row]],
             mean=float(mean[row]),
             losses=history[:, row],
             picture=material.thumbnail(int(indices[row]), THUMBNAIL),
