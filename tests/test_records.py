@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from opsin.errors import OpsinError
-from opsin.files import to_json
+from opsin.files import read_json, to_json
 from opsin.records import Baseline, ClassScores, Interval, Prediction, Scores, Snapshot, Threshold, Unreadable
 
 
@@ -113,3 +113,17 @@ def test_snapshot_survives_the_disk_within_its_quantisation(tmp_path):
     np.testing.assert_array_equal(loaded.channels["block.conv"], [0, 4, 9])
     np.testing.assert_array_equal(loaded.alive["block.conv"], [True, False])
     assert loaded.saturated == {}
+
+
+def test_a_snapshot_of_a_diverging_network_is_written_and_says_so(tmp_path):
+    values = np.array([[[[1.0, np.nan], [np.inf, 3.0]]]], np.float32)
+    whole = {"conv": values}
+    snapshot = Snapshot(
+        step=7, probabilities=np.zeros((1, 2), np.float32), activations=whole, channels={"conv": np.array([0])},
+        gradients_label={}, gradients_predicted=whole, filters={}, filter_channels={}, alive={}, saturated={},
+    )  # fmt: skip
+    snapshot.save(tmp_path / "a.safetensors")
+    loaded = Snapshot.load(tmp_path / "a.safetensors")
+    np.testing.assert_allclose(loaded.activations["conv"], [[[[1, 0], [0, 3]]]], atol=0.02)
+    np.testing.assert_allclose(loaded.gradients_predicted["conv"], [[[[1, 0], [0, 3]]]], atol=0.02)
+    assert read_json(tmp_path / "a.json")["activations"]["conv"]["not_finite"] == 2

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from opsin.cli.own import Own
 
 
 def predict(
-    model: str, /, *images: Path, out: Path | None = None, weights: Path | None = None, json: bool = False
+    model: str,
+    /,
+    *images: Path,
+    out: Path | None = None,
+    own: Annotated[Own, Parameter(name="*")] = Own(),  # noqa: B008 (frozen)
+    json: bool = False,
 ) -> int:
     """Classify images, or every image of a folder.
 
     Args:
-        model: a run, a .safetensors file, a network with pretrained weights, or my.py:CNN with --weights.
+        model: a run, a .safetensors file, a network with pretrained weights, or my.py:CNN with --weights and --size.
         images: files or folders.
         out: write a CSV table too.
-        weights: .safetensors or .pth file of the network my.py:CNN.
         json: print one JSON document.
     """
     from opsin.cli.show import document, percent, progress, table
     from opsin.errors import CheckFailed, OpsinError
-    from opsin.inference.answers import opened
     from opsin.inference.predict import predict as predict_images
 
     if not images:
@@ -27,7 +35,7 @@ def predict(
     if out is not None and out.is_dir():
         raise OpsinError(f"--out {out} is a folder; give the name of a file, such as {out / 'answers.csv'}")
     with progress() as advance:
-        answer = predict_images(opened(model, weights), list(images), progress=advance)
+        answer = predict_images(own.open(model), list(images), progress=advance)
     if out is not None:
         answer.save(out)
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -151,9 +152,7 @@ class Preprocess(BaseModel):
             # PyTorch takes no read-only array; a copy of bytes is cheap beside the floats that follow
             pixels = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
         count, height, width, channels = pixels.shape
-        std = torch.tensor(self.std, dtype=torch.float64)
-        scale = (1 / (255 * std)).float().repeat(width).to(pixels.device)
-        shift = (-torch.tensor(self.mean, dtype=torch.float64) / std).float().repeat(width).to(pixels.device)
+        scale, shift = _row_constants(self.mean, self.std, width, pixels.device)
         # whole rows of width x c values: a last axis of 1 to 4 would leave the vector units idle
         rows = pixels.reshape(count, height, width * channels).float()
         torch.addcmul(shift, rows, scale, out=rows)
@@ -223,6 +222,18 @@ def _resized(picture: Image.Image, size: tuple[int, int], box: Box, interpolatio
     if (picture.height, picture.width) != size or box != (0, 0, *size):
         picture = picture.resize((size[1], size[0]), _FILTERS[interpolation], box=(left, top, right, bottom))
     return np.array(picture).reshape(*size, -1)
+
+
+@functools.lru_cache(16)
+def _row_constants(
+    mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """float32 `(width x c,)` each: the factor and the summand that normalise a row of uint8 pixels."""
+    import torch
+
+    spread = torch.tensor(std, dtype=torch.float64)
+    factor, summand = 1 / (255 * spread), -torch.tensor(mean, dtype=torch.float64) / spread
+    return factor.float().repeat(width).to(device), summand.float().repeat(width).to(device)
 
 
 def _one_line(error: ValidationError) -> str:

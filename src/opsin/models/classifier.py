@@ -201,8 +201,9 @@ class Classifier:
             "size": None if self.size is None else list(self.size),
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write the weights as safetensors, with architecture, class names and Preprocess in the metadata.
+    def save(self, path: str | Path, state: Mapping[str, Any] | None = None) -> None:
+        """Write the weights as safetensors, with architecture, class names and Preprocess in the metadata. With `state`,
+        an earlier state dict of the same network, those are written instead of the present ones.
 
         Raises:
             OpsinError: the path does not end in `.safetensors`, or cannot be written.
@@ -216,7 +217,7 @@ class Classifier:
             "classes": None if self._classes is None else list(self._classes),
             "preprocess": None if self.preprocess is None else self.preprocess.model_dump(mode="json"),
         }
-        save_weights(self.module, path, {"opsin": to_json(described)})
+        save_weights(self.module, path, {"opsin": to_json(described)}, state)
 
     def _run(self, batch: Tensor) -> Any:
         try:

@@ -34,9 +34,14 @@ def bare(module: nn.Module) -> nn.Module:
             return module
 
 
-def save_weights(module: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_weights(
+    module: nn.Module,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
     """Write the module's tensors as safetensors, atomically. Tensors that share memory are written once and
-    named as tied.
+    named as tied. With `state`, an earlier `state_dict()` of the same module, those are written instead.
 
     Raises:
         OpsinError: the state holds something that is not a tensor, or the file cannot be written.
@@ -44,7 +49,7 @@ def save_weights(module: nn.Module, path: str | Path, metadata: Mapping[str, str
     kept: dict[str, Tensor] = {}
     tied: dict[str, str] = {}
     owners: dict[tuple[Any, ...], str] = {}
-    for key, value in bare(module).state_dict().items():
+    for key, value in (bare(module).state_dict() if state is None else state).items():
         if not isinstance(value, Tensor):
             raise OpsinError(
                 f"{key} of {type(bare(module)).__name__} is a {type(value).__name__}; only tensors can be "

@@ -91,14 +91,23 @@ def suit_preprocess(
         std=(1.0,) * channels,
     )
     chosen = data.train.indices[:: max(1, len(data.train) // STATISTICS_IMAGES)][:STATISTICS_IMAGES]
-    values = data.pixels(draft, progress, say)[chosen].reshape(-1, channels).astype(np.float64) / 255
-    mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.05)
+    mean, std = _mean_and_std(data.pixels(draft, progress, say), chosen)
     return draft.model_copy(
         update={
             "mean": tuple(round(float(v), 4) for v in mean),
             "std": tuple(round(float(v), 4) for v in std),
         }
     )
+
+
+def _mean_and_std(pixels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel, of values in 0..1; sums of a few hundred images at a time, so that no float copy of all is made."""
+    sums, squares, count = 0.0, 0.0, 0
+    for start in range(0, len(chosen), 256):
+        values = pixels[chosen[start : start + 256]].reshape(-1, pixels.shape[-1]).astype(np.float64) / 255
+        sums, squares, count = sums + values.sum(axis=0), squares + np.square(values).sum(axis=0), count + len(values)
+    mean = np.asarray(sums) / count
+    return mean, np.maximum(np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0)), 0.05)
 
 
 def photo_weights_present() -> bool:
@@ -137,7 +146,7 @@ def _edge(name: str, side: float, reasons: list[str]) -> int:
 
 def _schedule(images: int, given: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:
     batch = 32 if images < 2_000 else 64 if images < 20_000 else 128
-    epochs = int(np.clip(np.ceil(42_000 / max(images, 1)), 10, 60))
+    epochs = int(np.clip(np.ceil(84_000 / max(images, 1)), 10, 60))
     if not {"batch_size", "epochs"} & set(given):
         reasons.append(f"batch {batch}, {epochs} epochs: small sets need small batches and more passes")
     return {"batch_size": batch, "epochs": epochs, "label_smoothing": 0.05}

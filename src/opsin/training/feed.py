@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from opsin.models.classifier import evaluating
 from opsin.training.losses import class_weights
 
 VALIDATION_BATCH = 256
+AHEAD_BYTES = 2**22  # of inputs that are prepared at a time
+AHEAD_STEPS = 16
 
 
 class Feed(Protocol):
@@ -39,6 +41,41 @@ class Feed(Protocol):
     def keep(self, path: Path, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Write a batch down, as it can be looked at."""
         ...
+
+
+class Batch(NamedTuple):
+    """Positions within the split int64 `(n,)`, with their inputs and targets as `Feed.batch` gives them."""
+
+    chosen: np.ndarray
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+def ahead(
+    feed: Feed, steps: Iterable[np.ndarray], size: int, generators: Iterable[torch.Generator]
+) -> Iterator[list[Batch]]:
+    """The batches of each step, prepared for several small steps in a row.
+
+    In between, a network's own work drives the code for it out of the processor's caches: alone, a batch of small
+    images takes three times as long to prepare. Nothing depends on how many are prepared together, because every step
+    has random numbers of its own.
+
+    Args:
+        feed: gives the batches.
+        steps: positions of the images of each step.
+        size: images per batch; a step has several where gradients are accumulated.
+        generators: the random numbers of each step.
+    """
+    waiting: list[list[Batch]] = []
+    held = 0
+    for positions, generator in zip(steps, generators, strict=False):
+        parts = [positions[start : start + size] for start in range(0, len(positions), size)]
+        waiting.append([Batch(part, *feed.batch(part, generator)) for part in parts])
+        held += sum(batch.inputs.nbytes for batch in waiting[-1])
+        if held >= AHEAD_BYTES or len(waiting) == AHEAD_STEPS:
+            yield from waiting
+            waiting, held = [], 0
+    yield from waiting
 
 
 class _Labelled:
@@ -87,7 +124,7 @@ class PixelFeed(_Labelled):
         if self._augment is not None:
             pixels = self._augment(pixels, generator)
         inputs = self._preprocess.normalise(pixels.to(self.device)).contiguous(memory_format=self._format)
-        targets = self._targets[torch.from_numpy(chosen).to(self.device)]
+        targets = self._targets.index_select(0, torch.from_numpy(chosen).to(self.device))
         return self._mix(inputs, targets, generator) if self._mix is not None else (inputs, targets)
 
     def keep(self, path: Path, inputs: torch.Tensor, targets: torch.Tensor) -> None:
@@ -107,7 +144,8 @@ class FeatureFeed(_Labelled):
     def batch(self, chosen: np.ndarray, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002
         """Inputs float32 `(n, d)`; see `Feed`. Nothing is drawn."""
         rows = torch.from_numpy(chosen)
-        return self._features[rows].to(self.device), self._targets[rows.to(self.device)]
+        targets = self._targets.index_select(0, rows.to(self.device))
+        return self._features.index_select(0, rows).to(self.device), targets
 
     def keep(self, path: Path, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Features are no pictures: nothing is written."""
@@ -143,14 +181,28 @@ class Validation:
         """What the last layer gets for up to `count` evenly spaced images, float16, with labels and dataset indices,
         and that layer's name. None for a network that does not end in a linear layer."""
         kept = spaced(len(self.labels), count)
-        found: list[np.ndarray] = []
         layer = last_linear(module)
         if layer is None:
             return None
         name, part = layer
+        features = self._last_inputs(module, part, kept) if self._features is None else self._features[kept].numpy()
+        arrays = {
+            "features": features.astype(np.float16),
+            "labels": self.labels[kept].astype(np.int64),
+            "indices": self._indices[kept].astype(np.int64),
+        }
+        return arrays, name
+
+    @property
+    def fixed_features(self) -> bool:
+        """Whether the features that the last layer gets never change, because the trunk is frozen."""
+        return self._features is not None
+
+    def _last_inputs(self, module: nn.Module, part: nn.Linear, kept: np.ndarray) -> np.ndarray:
+        found: list[np.ndarray] = []
 
         def keep(_module: nn.Module, inputs: Any) -> None:
-            found.append(inputs[0].detach().float().flatten(1).cpu().numpy().astype(np.float16))
+            found.append(inputs[0].detach().float().flatten(1).cpu().numpy())
 
         handle = part.register_forward_pre_hook(keep)
         try:
@@ -159,12 +211,7 @@ class Validation:
                     module(batch)
         finally:
             handle.remove()
-        arrays = {
-            "features": np.concatenate(found),
-            "labels": self.labels[kept].astype(np.int64),
-            "indices": self._indices[kept].astype(np.int64),
-        }
-        return arrays, name
+        return np.concatenate(found)
 
     def _batches(self, count: int, rows: np.ndarray | None = None) -> Iterator[torch.Tensor]:
         for start in range(0, count, VALIDATION_BATCH):

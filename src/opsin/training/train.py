@@ -230,6 +230,7 @@ def _run(
     prepared = prepare(model, data, recipe, out, view)
     info = read_json(out / "run.json") if checkpoint else _describe(model, data, recipe, reasons, prepared)
     write_json(out / "run.json", {**info, "status": "running"})
+    model.origin = out
     if checkpoint is None:
         prepared.write_fixed(out)
         data.write_splits(out / "splits.parquet")
@@ -241,7 +242,6 @@ def _run(
     spent = info.get("seconds", 0.0) + time.perf_counter() - began
     if status == "finished":
         write_results(model, data, recipe, out, view)
-        model.origin = out
     write_json(out / "run.json", {**info, "status": status, "seconds": round(spent, 1)})
     return Run(out)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -22,6 +23,7 @@ from opsin.errors import CheckFailed
 from opsin.files import write_tensors
 from opsin.inference.scoring import epoch_scores
 from opsin.models.classifier import Classifier, evaluating
+from opsin.models.weights import bare
 from opsin.training.checkpoint import (
     Checkpoint,
     arrays_to_tensors,
@@ -29,8 +31,9 @@ from opsin.training.checkpoint import (
     restore_optimiser,
     tensors_to_arrays,
 )
-from opsin.training.feed import Feed, Validation
+from opsin.training.feed import Batch, Feed, Validation, ahead
 from opsin.training.losses import build_loss
+from opsin.training.memory import keep_freed_memory
 from opsin.training.optimisers import build_optimiser
 from opsin.training.recipe import Recipe
 from opsin.training.recorder.alarms import epoch_alarms
@@ -39,7 +42,8 @@ from opsin.training.recorder.writer import append_line, cut_lines, read_lines
 from opsin.training.schedules import build_schedule
 from opsin.training.view import View
 
-CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints inside an epoch; every epoch ends with one
+CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints inside an epoch
+EPOCH_SECONDS = 5.0  # at least, between two checkpoints at the ends of epochs: short epochs do not wait for the disk
 SEEN_IMAGES = 32  # of the first batch, kept to be looked at
 
 
@@ -103,6 +107,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and self._amp_type == torch.float16)
         self._sample_losses = np.full(phases[0].feed.count, np.nan, np.float32)
         self._saved_at = time.perf_counter()
+        self._held: dict[str, dict[str, torch.Tensor]] = {}  # weights that are written with the next checkpoint
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -113,6 +118,7 @@ class Trainer:
             CheckFailed: the loss became NaN or infinite.
             OpsinError: the run folder could not be written.
         """
+        keep_freed_memory()
         with torch.random.fork_rng(), _listening(self._stop), contextlib.ExitStack() as stack:
             if self.recorder:
                 stack.callback(self.recorder.writer.close)
@@ -197,12 +203,14 @@ class Trainer:
         self.model.module.eval()
         phase.module.train()
         began = time.perf_counter()
-        for indices in self._sampler.batches(progress.epoch, start_step=progress.batch):
+        steps = self._sampler.batches(progress.epoch, start_step=progress.batch)
+        generators = (step_generator(self.recipe.seed, step) for step in itertools.count(progress.step))
+        for batches in ahead(phase.feed, steps, self.recipe.batch_size, generators):
             if self._stop.is_set():
                 progress.seconds += time.perf_counter() - began
                 return False
             in_phase = (progress.epoch - progress.first) * self._steps_per_epoch + progress.batch
-            self._step(phase, indices, phase.lr * self._schedule(in_phase))
+            self._step(phase, batches, phase.lr * self._schedule(in_phase))
             if time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
                 self._save()
         progress.seconds += time.perf_counter() - began
@@ -211,15 +219,13 @@ class Trainer:
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    def _step(self, phase: Phase, indices: np.ndarray, lr: float) -> None:
+    def _step(self, phase: Phase, batches: list[Batch], lr: float) -> None:
         progress, recipe = self.progress, self.recipe
-        generator = seed_step(recipe.seed, progress.step)
+        seed_layers(recipe.seed, progress.step)
         for group in self._optimiser.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
-        total, parts = 0.0, range(0, len(indices), recipe.batch_size)
-        for start in parts:
-            chosen = indices[start : start + recipe.batch_size]
-            total += self._accumulate(phase, chosen, generator, len(chosen) / len(indices))
+        count = sum(len(batch.chosen) for batch in batches)
+        total = sum(self._accumulate(phase, batch, len(batch.chosen) / count) for batch in batches)
         self._scaler.unscale_(self._optimiser)
         if recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(phase.module.parameters(), recipe.clip)
@@ -230,31 +236,38 @@ class Trainer:
         if self._ema is not None:
             self._ema.update(phase.module, step=progress.step)
         if self.recorder:
-            self.recorder.step(total, lr=lr, images=len(indices), epoch=progress.epoch)
+            self.recorder.step(total, lr=lr, images=count, epoch=progress.epoch)
         self._optimiser.zero_grad(set_to_none=True)
-        self.view.step(progress.epoch, progress.batch, self._steps_per_epoch, total, len(indices))
+        self.view.step(progress.epoch, progress.batch, self._steps_per_epoch, total, count)
 
-    def _accumulate(self, phase: Phase, chosen: np.ndarray, generator: torch.Generator, share: float) -> float:
+    def _accumulate(self, phase: Phase, batch: Batch, share: float) -> float:
+        """Add the gradient of `share` times the mean loss of a batch; returns that number."""
         progress = self.progress
-        inputs, targets = phase.feed.batch(chosen, generator)
+        chosen, inputs, targets = batch
         if progress.step == 0:
             phase.feed.keep(self.out / "batches" / "0000.safetensors", inputs[:SEEN_IMAGES], targets[:SEEN_IMAGES])
-        with torch.autocast(self.device.type, self._amp_type, enabled=self.recipe.amp):
+        with self._precision():
             logits = phase.module(inputs)
             losses = self._loss(logits.float(), targets)
-        mean = losses.mean()
-        value = mean.item()
+        each = losses.detach().cpu().numpy()
+        value = float(each.mean())
         if not math.isfinite(value):
             raise self._diverged(phase, inputs, chosen, value)
-        self._scaler.scale(mean * share).backward()
-        labels = phase.feed.labels[chosen]
-        self._sample_losses[chosen] = losses.detach().float().cpu().numpy()
+        # The gradient of share times the mean, without the operations for it.
+        losses.backward(self._scaler.scale(torch.full_like(losses, share / len(chosen))))
+        self._sample_losses[chosen] = each
+        answers = logits.detach().argmax(dim=1).cpu().numpy()
         progress.loss_sum += value * len(chosen)
-        progress.right += int((logits.detach().argmax(dim=1).cpu().numpy() == labels).sum())
+        progress.right += int(np.count_nonzero(answers == phase.feed.labels[chosen]))
         progress.seen += len(chosen)
         return value * share
 
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Mixed precision where the recipe asks for it."""
+        return torch.autocast(self.device.type, self._amp_type) if self.recipe.amp else contextlib.nullcontext()
+
     def _diverged(self, phase: Phase, inputs: torch.Tensor, chosen: np.ndarray, value: float) -> CheckFailed:
+        self._write_held()
         where = first_non_finite(phase.module, inputs)
         if self.recorder:
             event = {"kind": "nan", "layer": where, "message": f"loss {value}"}
@@ -291,7 +304,7 @@ class Trainer:
                 line["alarms"] = epoch_alarms([*read_lines(self.out / "epochs.jsonl"), line], self.model.classes or ())
             self._keep_best(line)
             self._keep_embeddings(progress.epoch)
-            self.model.save(self.out / "weights" / "last.safetensors")
+            self._hold("last")
         write_tensors(
             self.out / "losses" / f"{progress.epoch:04d}.safetensors",
             {"loss": self._sample_losses.astype(np.float16)},
@@ -300,7 +313,9 @@ class Trainer:
         progress.batch = progress.right = progress.seen = 0
         progress.loss_sum = progress.seconds = 0.0
         self._sample_losses[:] = np.nan
-        self._save()
+        last = progress.epoch == progress.first + phase.epochs
+        if last or time.perf_counter() - self._saved_at > EPOCH_SECONDS:
+            self._save()
         self.view.epoch(line)
 
     def _keep_best(self, line: dict[str, Any]) -> None:
@@ -313,14 +328,14 @@ class Trainer:
             # An equally good later epoch wins: it has seen more.
             progress.waiting = 0 if progress.best is None or value > progress.best else progress.waiting + 1
             progress.best, progress.best_epoch = value, progress.epoch
-            self.model.save(self.out / "weights" / "best.safetensors")
+            self._hold("best")
         else:
             progress.waiting += 1
 
     def _keep_embeddings(self, epoch: int) -> None:
-        validation = self.phases[0].validation
-        if validation is None or not self.recipe.embeddings:
-            return
+        validation = self.phases[self.progress.phase].validation
+        if validation is None or not self.recipe.embeddings or (validation.fixed_features and epoch):
+            return  # the features of a frozen trunk stay what they were at epoch 0
         kept = validation.embeddings(self.model.module, self.recipe.embeddings)
         if kept is not None:
             arrays, layer = kept
@@ -341,7 +356,18 @@ class Trainer:
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
+    def _hold(self, name: str) -> None:
+        """Keep the weights of this moment for `weights/NAME.safetensors`."""
+        state = bare(self.model.module).state_dict()
+        self._held[name] = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
+
+    def _write_held(self) -> None:
+        for name, state in self._held.items():
+            self.model.save(self.out / "weights" / f"{name}.safetensors", state)
+        self._held.clear()
+
     def _save(self) -> None:
+        self._write_held()
         if self.recorder:
             self.recorder.writer.flush()  # lines up to here must be on disk before the checkpoint counts on them
         arrays, plain = optimiser_arrays(self._optimiser)
@@ -383,19 +409,32 @@ class Trainer:
                 path.unlink()
 
 
-def seed_step(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step, as a function of (seed, step) alone.
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step's augmentation and mixing, as a function of (seed, step) alone, so that a resumed
+    run draws what an uninterrupted one would."""
+    return torch.Generator().manual_seed(_mixed(seed, step) ^ 0x5DEECE66D)
 
-    Returns the generator that augmentation draws from, and seeds PyTorch's own (dropout) beside it, so that a resumed
-    run draws what an uninterrupted one would.
+
+def seed_layers(seed: int, step: int) -> None:
+    """Seed what layers draw from (dropout) for one step.
+
+    Not with `torch.manual_seed`: for every kind of device that is not in use it formats and keeps a stack trace, which
+    costs a small network a tenth of its time, and memory without end.
     """
-    # splitmix64's finaliser (Steele et al. 2014): neighbouring steps get unrelated seeds.
+    value = _mixed(seed, step)
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)
+
+
+def _mixed(seed: int, step: int) -> int:
+    """63 bits that differ thoroughly between neighbouring steps: splitmix64's finaliser (Steele et al. 2014)."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step + 1) & 0xFFFFFFFFFFFFFFFF
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    mixed ^= mixed >> 31
-    torch.manual_seed(mixed >> 1)
-    return torch.Generator().manual_seed((mixed >> 1) ^ 0x5DEECE66D)
+    return (mixed ^ (mixed >> 31)) >> 1
 
 
 def first_non_finite(module: nn.Module, inputs: torch.Tensor) -> str:

@@ -28,6 +28,12 @@ def test_a_forgotten_class_is_named():
     assert "90%" in alarms[0]["message"]
 
 
+def test_a_class_of_few_images_raises_no_alarm():
+    few = [[10, 0, 0], [0, 5, 0], [0, 0, 10]]
+    assert kinds([epoch(few), epoch([[10, 0, 0], [5, 0, 0], [0, 0, 10]])]) == []
+    assert kinds([epoch([[1, 9, 0], [4, 1, 0], [0, 0, 10]])]) == []
+
+
 def test_a_class_that_was_never_learnt_is_not_forgotten():
     weak = [[9, 1, 0], [8, 2, 0], [0, 1, 9]]
     assert kinds([epoch(weak), epoch(weak)]) == []

@@ -9,6 +9,7 @@ import numpy as np
 
 FORGOTTEN_BELOW = 0.5  # of the recall that the class had at its best
 KNOWN_ABOVE = 0.5  # recall from which on a class counts as having been learnt
+ENOUGH_IMAGES = 10  # of a class, below which its recall jumps by itself
 SWAPPED_ABOVE = 0.5  # share of a class that is called by the other's name, in both directions
 PATIENCE = 3  # epochs in a row of falling training loss and rising validation loss
 LARGER_BY = 1.05  # the validation loss must also stand this much above its best
@@ -24,7 +25,8 @@ def epoch_alarms(epochs: Sequence[Mapping[str, Any]], classes: Sequence[str]) ->
 def _forgotten(epochs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
     recalls = np.array([_recalls(epoch) for epoch in epochs])
     best, now = recalls.max(axis=0), recalls[-1]
-    lost = np.flatnonzero((best >= KNOWN_ABOVE) & (now < FORGOTTEN_BELOW * best))
+    enough = np.sum(epochs[-1]["confusion"], axis=1) >= ENOUGH_IMAGES
+    lost = np.flatnonzero(enough & (best >= KNOWN_ABOVE) & (now < FORGOTTEN_BELOW * best))
     return [
         {
             "kind": "forgotten",
@@ -38,7 +40,9 @@ def _forgotten(epochs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> l
 def _swapped(epoch: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, Any]]:
     confusion = np.asarray(epoch["confusion"], np.float64)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    both = np.argwhere(np.triu((shares > SWAPPED_ABOVE) & (shares.T > SWAPPED_ABOVE), k=1))
+    enough = confusion.sum(axis=1) >= ENOUGH_IMAGES
+    exchanged = (shares > SWAPPED_ABOVE) & (shares.T > SWAPPED_ABOVE) & enough & enough[:, None]
+    both = np.argwhere(np.triu(exchanged, k=1))
     return [
         {
             "kind": "swapped",
