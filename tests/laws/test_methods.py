@@ -43,8 +43,6 @@ def test_the_same_seed_gives_the_same_map(method, kind):
 
 @every
 def test_images_do_not_mix(method, kind):
-    if METHODS[method].stochastic:
-        pytest.skip("draws belong to the position in the batch")
     model, batch = network(kind), images(4)
     together = explain(model, batch, method).maps
     scale = np.abs(together).max() + 1e-12
@@ -94,8 +92,6 @@ def test_another_class_gives_another_map_unless_the_method_knows_no_class(method
 
 @every
 def test_all_classes_together_equal_each_alone(method, kind):
-    if METHODS[method].stochastic:
-        pytest.skip("each class alone draws anew")
     model, batch = network(kind), images(2)
     together = explain(model, batch, method, target="all")
     assert [int(found.targets[0]) for found in together] == [0, 1, 2, 3]

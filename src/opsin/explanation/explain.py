@@ -19,6 +19,7 @@ from opsin.explanation.layers import Layer, find_layers
 from opsin.explanation.methods import METHODS
 from opsin.explanation.split import normal_mode
 from opsin.explanation.targets import Targets, resolve_targets
+from opsin.models.black_box import BlackBox, open_onnx
 from opsin.models.classifier import Classifier
 from opsin.models.load import load_model
 from opsin.models.sources.order import did_you_mean
@@ -36,7 +37,7 @@ class InputWarning(UserWarning):
 
 
 def explain(
-    model: Classifier | str | Path | nn.Module,
+    model: Classifier | str | Path | nn.Module | Callable[[Any], Any],
     images: Any,
     method: str | Callable[..., Answer] = "grad_cam",
     target: Any = None,
@@ -49,12 +50,14 @@ def explain(
     """Say where in its input a Classifier's score comes from, by one method.
 
     Args:
-        model: a Classifier, what `load_model` takes, or a module (images are then float tensors).
+        model: a Classifier, what `load_model` takes, or a module (images are then float tensors). For methods that need
+            only scores also an ONNX file or any function `images -> scores`, from `(n, c, h, w)` to `(n, classes)`.
         images: paths, PIL images or uint8 arrays `(n, h, w, c)`, one or many, or a float tensor `(n, c, h, w)` that is
             already preprocessed.
         method: a name of `opsin.explanation.methods.METHODS`, or a function `f(job, **options) -> Answer`.
         target: None (the predicted class); a class, by name or index, for all; a list of n, one per image; an `(n, k)`
-            array or "all": k classes, in one forward pass; a pair `("cat", "dog")`: why the first rather than the second.
+            array or "all": k classes, in one forward pass; a pair `("cat", "dog")`: why the first rather than the
+            second.
         layer: the layer to look at, by its name in `named_modules()`; several; None: chosen and reported.
         seed: of a stochastic method's draws.
         batch_size: images per pass.
@@ -70,19 +73,21 @@ def explain(
     classifier = as_classifier(model)
     chosen, name = find_method(method)
     settings = check_options(chosen, name, options)
-    if layer is not None and not chosen.layer:
+    inner = find_inner(chosen, name, settings)
+    _require_inside(classifier, chosen, name)
+    looks = chosen.layer or (inner is not None and inner.layer)
+    if layer is not None and not looks:
         raise OpsinError(f"{name} looks at no layer, so layer={layer!r} has no effect; leave it out")
     inputs, names = open_inputs(classifier, images)
     began = time.perf_counter()
-    generator = torch.Generator().manual_seed(seed)
     answers = []
     with normal_mode(), torch.no_grad():
         inputs = inputs.clone() if inputs.is_inference() else inputs
-        layers = find_layers(classifier, inputs, layer) if chosen.layer else []
+        layers = find_layers(classifier, inputs, layer) if looks else []
         for start in range(0, len(inputs), batch_size):
             rows = slice(start, start + batch_size)
             resolve = _resolver(target, rows, len(inputs), classifier)
-            answers.append(chosen.run(Job(classifier, inputs[rows], resolve, layers, generator), **settings))
+            answers.append(chosen.run(Job(classifier, inputs[rows], resolve, layers, seed, inner), **settings))
     spent = time.perf_counter() - began
     found = [
         _record(classifier, answers, inputs, names, name, settings, place, at, column, seed, spent)
@@ -124,9 +129,38 @@ def check_options(method: Method, name: str, given: Mapping[str, Any]) -> dict[s
     return {**known, **given}
 
 
-def as_classifier(model: Classifier | str | Path | nn.Module) -> Classifier:
+def find_inner(method: Method, name: str, settings: dict[str, Any]) -> Method | None:
+    """The method that `method` wraps, or None; its settings are checked and added to `settings`.
+
+    Raises:
+        OpsinError: there is no such method, it wraps one itself, or it has no such setting.
+    """
+    if not method.wraps:
+        return None
+    inner, title = find_method(settings["of"])
+    if inner.wraps:
+        raise OpsinError(f"{name} was asked to wrap {title}, which wraps a method itself; give one such as saliency")
+    own = inspect.signature(method.run).parameters
+    extra = {option: settings.pop(option) for option in list(settings) if option not in own}
+    settings.update(check_options(inner, title, extra), of=title)
+    return inner
+
+
+def as_classifier(model: Classifier | str | Path | nn.Module | Callable[[Any], Any]) -> Classifier:
     """A Classifier of whatever was given as a model."""
-    return model if isinstance(model, Classifier) else load_model(model)
+    if isinstance(model, Classifier):
+        return model
+    if isinstance(model, str | Path):
+        return open_onnx(model) if Path(model).suffix == ".onnx" else load_model(model)
+    return load_model(model) if isinstance(model, nn.Module) else BlackBox(model)
+
+
+def _require_inside(model: Classifier, method: Method, name: str) -> None:
+    if isinstance(model, BlackBox) and not method.black_box:
+        possible = ", ".join(title for title, other in METHODS.items() if other.black_box)
+        raise OpsinError(
+            f"{name} looks inside the network, and of {model.label} only the scores are known; use one of {possible}"
+        )
 
 
 def open_inputs(model: Classifier, images: Any) -> tuple[Tensor, tuple[str, ...]]:
@@ -204,7 +238,7 @@ def _record(
         maps=np.ascontiguousarray(maps, np.float32),
         inputs=inputs.float().cpu().numpy(),
         method=method,
-        options=dict(settings),
+        options={**settings, **_used(answers)},
         layer=layer.name if layer else "",
         targets=torch.cat([answer.targets.classes[:, column] for answer in answers]).numpy(),
         classes=model.classes or (),
@@ -220,11 +254,21 @@ def _record(
     )
 
 
+def _used(answers: Sequence[Answer]) -> dict[str, Any]:
+    """What was used for all batches: the largest of numbers, and every name."""
+    found: dict[str, Any] = {}
+    for name in answers[0].used:
+        values = [answer.used[name] for answer in answers]
+        numbers = [value for value in values if isinstance(value, float)]
+        found[name] = max(numbers) if numbers else ", ".join(dict.fromkeys(map(str, values)))
+    return found
+
+
 def _notes(maps: np.ndarray, names: Sequence[str], method: str) -> tuple[str, ...]:
     blank = np.flatnonzero(~maps.any(axis=(1, 2)))
     if not len(blank):
         return ()
-    some = ", ".join(names[i] for i in blank[:3])
+    some = ", ".join(names[i] for i in blank[:3].tolist())
     text = f"the {method} map is blank (zero everywhere) for {len(blank)} of {len(maps)} images: {some}"
     warnings.warn(text, BlankMapWarning, stacklevel=4)
     return (text,)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,14 +27,16 @@ class Job:
         inputs: float `(n, c, h, w)` on the network's device, without a graph.
         resolve: turns the batch's logits into Targets (the predicted class is known only then).
         layers: the layers to look at; empty for a method that looks at none.
-        generator: where a stochastic method draws from, on the CPU.
+        seed: of a stochastic method's draws.
+        inner: the method that this one wraps, where it wraps one.
     """
 
     model: Classifier
     inputs: Tensor
     resolve: Callable[[Tensor], Targets]
     layers: Sequence[Layer]
-    generator: torch.Generator
+    seed: int = 0
+    inner: Method | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,6 +46,11 @@ class Job:
     def split(self) -> Split:
         """One forward pass, differentiable back to the layers."""
         return split_pass(self.model, self.inputs, [layer.name for layer in self.layers])
+
+    def draws(self) -> torch.Generator:
+        """A generator on the CPU that begins anew at each call: every image gets the same draws, wherever in whichever
+        batch it stands."""
+        return torch.Generator().manual_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Answer:
         evaluations: forward passes per image, a pass back counted as one.
         error: per layer float `(n, t)`, standard error averaged over places, or None.
         completeness: per layer float `(n, t)`, or None.
+        used: what settings became that were left to the method, such as the engine, for the record.
     """
 
     maps: list[Tensor]
@@ -63,6 +71,7 @@ class Answer:
     evaluations: int
     error: list[Tensor] | None = None
     completeness: list[Tensor] | None = None
+    used: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class Method:
         class_specific: False where the map is the same for every class by nature.
         stochastic: whether it draws at random.
         black_box: whether it only needs scores, so that an ONNX file or a function can be explained.
+        wraps: whether it runs another method, named by its option `of`, whose options it takes too.
     """
 
     run: Callable[..., Answer]
@@ -92,6 +102,7 @@ class Method:
     class_specific: bool = True
     stochastic: bool = False
     black_box: bool = False
+    wraps: bool = False
 
 
 def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from opsin.explanation.cam import closed_form, gradient_cams
-from opsin.explanation.gradient import guided, input_gradients
+from opsin.explanation.gradient import guided, input_gradients, smooth_grad
 from opsin.explanation.job import Method
+from opsin.explanation.perturbation import ablation_cam, lime, occlusion, rise, score_cam
 
 METHODS: dict[str, Method] = {
     "cam": Method(
@@ -66,5 +67,35 @@ METHODS: dict[str, Method] = {
         guided.guided_grad_cam, "gradient", "Guided Grad-CAM, Selvaraju et al. 2017",
         needs="a layer with places, gradients and ReLU-like functions", cost="about 4", layer=True,
         fails="as guided backpropagation, inside the region that Grad-CAM shows",
+    ),
+    "smooth_grad": Method(
+        smooth_grad.smooth_grad, "gradient", "SmoothGrad, Smilkov et al. 2017",
+        needs="what the method that it smooths needs (of=...)", cost="1 + samples x that method's",
+        fails="where noise takes the picture away from what the network knows", stochastic=True, wraps=True,
+    ),
+    "score_cam": Method(
+        score_cam.score_cam, "perturbation", "Score-CAM, Wang et al. 2020",
+        needs="a layer with places", cost="2 + the layer's channels", layer=True,
+        fails="where the scores differ little between channels, the softmax makes all weights alike",
+    ),
+    "ablation_cam": Method(
+        ablation_cam.ablation_cam, "perturbation", "Ablation-CAM, Desai and Ramaswamy 2020",
+        needs="a layer with places", cost="1 + the layer's channels, only behind the layer", layer=True,
+        fails="where channels stand in for each other, so that none is missed alone",
+    ),
+    "occlusion": Method(
+        occlusion.occlusion, "perturbation", "Occlusion, Zeiler and Fergus 2014",
+        needs="scores", cost="1 + windows (169 by default)", black_box=True,
+        fails="what is larger or smaller than the window; a covering window is itself a strange picture",
+    ),
+    "rise": Method(
+        rise.rise, "perturbation", "RISE, Petsiuk et al. 2018",
+        needs="scores", cost="1 + masks", stochastic=True, black_box=True,
+        fails="small things; noisy with few masks, which its standard error tells",
+    ),
+    "lime": Method(
+        lime.lime, "perturbation", "LIME, Ribeiro et al. 2016",
+        needs="scores", cost="1 + samples", stochastic=True, black_box=True,
+        fails="where superpixels cut through what matters, or matter only together",
     ),
 }  # fmt: skip

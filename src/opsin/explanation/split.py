@@ -108,7 +108,7 @@ def _cut_at(module: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
             torch.set_grad_enabled(True)
             kept = found if found.requires_grad else found.detach().requires_grad_(True)
             outputs[name] = kept
-            return _with_tensor(output, kept.clone())  # an in-place operation behind the layer changes the copy
+            return with_tensor(output, kept.clone())  # an in-place operation behind the layer changes the copy
 
         return hook
 
@@ -129,7 +129,8 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-def _with_tensor(output: Any, tensor: Tensor) -> Any:
+def with_tensor(output: Any, tensor: Tensor) -> Any:
+    """What a module gave, with `tensor` in the place of its first tensor."""
     if isinstance(output, Tensor):
         return tensor
     return type(output)([tensor, *output[1:]])

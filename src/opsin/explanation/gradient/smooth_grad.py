@@ -1,0 +1,57 @@
+"""SmoothGrad: the mean of any method's maps over noisy copies of the input."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from opsin.errors import OpsinError
+from opsin.explanation.job import Answer, Job
+
+
+def smooth_grad(job: Job, *, of: str = "saliency", samples: int = 16, noise: float = 0.15, **options: Any) -> Answer:
+    """SmoothGrad (Smilkov et al. 2017) of any gradient or CAM method: the mean of its maps over copies of the input
+    with Gaussian noise. What is averaged are the method's maps as they are: of saliency, magnitudes.
+
+    The target is that of the input without noise. All images get the same noise, each scaled to its own range. The
+    error is the standard error of the mean over the copies, averaged over places.
+
+    Args:
+        job: the images; `job.inner` is the method.
+        of: the method's name (resolved by `explain`, into `job.inner`).
+        samples: noisy copies.
+        noise: standard deviation as a share of the range (largest minus smallest value) of each image's input; the
+            paper recommends 0.1 to 0.2.
+        options: settings of the method.
+
+    Raises:
+        OpsinError: a setting is outside its range.
+    """
+    if samples < 2 or noise <= 0:
+        raise OpsinError(f"samples={samples} and noise={noise} were given; expected at least 2, and more than 0")
+    if job.inner is None:
+        raise OpsinError(f"smooth_grad was not told which method to smooth; give a method: of={of!r}")
+    targets = job.resolve(job.model.logits(job.inputs, batch_size=len(job.inputs)))
+    flat = job.inputs.float().flatten(1)
+    spread = (flat.amax(dim=1) - flat.amin(dim=1)).view(-1, 1, 1, 1) * noise
+    draws = job.draws()
+    means: list[torch.Tensor] = []
+    squares: list[torch.Tensor] = []
+    evaluations = 1
+    for number in range(1, samples + 1):
+        drawn = torch.randn(job.inputs.shape[1:], generator=draws).to(job.inputs.device)
+        noisy = (job.inputs + spread * drawn).to(job.inputs.dtype)
+        copy = dataclasses.replace(job, inputs=noisy, resolve=lambda _: targets, inner=None)
+        answer = job.inner.run(copy, **options)
+        evaluations += answer.evaluations
+        maps = [item.detach().float() for item in answer.maps]
+        if not means:
+            means, squares = [torch.zeros_like(item) for item in maps], [torch.zeros_like(item) for item in maps]
+        for mean, square, item in zip(means, squares, maps, strict=True):
+            step = item - mean
+            mean.add_(step / number)  # Welford 1962: no difference of large sums
+            square.add_(step * (item - mean))
+    errors = [(square / (samples - 1) / samples).sqrt().mean(dim=(-2, -1)) for square in squares]
+    return Answer(means, targets, evaluations, error=errors)

@@ -1,0 +1,1 @@
+"""Explanations by changing the input and looking at the scores: they need no gradients, only many passes."""

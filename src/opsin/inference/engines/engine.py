@@ -1,0 +1,253 @@
+"""Choosing how a Classifier is run for many passes over inputs of one shape."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from opsin.errors import OpsinError
+from opsin.inference.engines import fused, onnx_runtime
+from opsin.models.black_box import BlackBox
+from opsin.models.classifier import Classifier
+from opsin.models.sources.order import did_you_mean
+from opsin.models.weights import bare
+
+AUTO = "auto"
+EAGER = "eager"
+AGREE = 1e-4  # of the largest logit, within which an engine's logits must be eager's
+PASS_VALUES = 2**23  # values of one pass's inputs
+PASS = 32  # inputs of one pass; more do not run faster on a CPU
+PASS_ON_GPU = 256
+TIMED = 4  # images that are measured
+REPEATS = 2
+EXPORT_PAYS = 20.0  # seconds of eager work from which on an export, which takes some seconds itself, is worth trying
+
+Runner = Callable[[Tensor], object]
+"""What a built engine does: `(n, c, h, w)` to whatever the network answers. Holds a copy, never the network itself."""
+
+ENGINES: dict[str, Callable[[Classifier, Tensor], Runner]] = {
+    "fused": fused.build,
+    "onnxruntime": onnx_runtime.build,
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to run a Classifier, and how far its answers are from eager's.
+
+    Attributes:
+        name: `eager`, `fused` or `onnxruntime`.
+        model: the Classifier.
+        logits: float32 `(n, classes)`: its answers on the images that it was opened with.
+        difference: largest difference from eager on these images, as a share of the largest logit; 0 for eager.
+        refused: the engines that were tried and are not used, with the reasons.
+    """
+
+    name: str
+    model: Classifier
+    runner: Runner = field(repr=False)
+    logits: Tensor = field(repr=False)
+    difference: float = 0.0
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """float32 logits `(n, classes)` of preprocessed inputs `(n, c, h, w)` of any number, on the inputs' device."""
+        return _answers(self.model, self.runner, inputs)
+
+
+def open_engine(model: Classifier, inputs: Tensor, name: str = AUTO, evaluations: float = 1.0) -> Engine:
+    """Open the engine that answers fastest, or the one of a name, once it was seen to agree with eager.
+
+    Every call runs eager and the engine on `inputs` and compares them, so that a copy that no longer fits the network
+    is noticed. Which engine is fastest is measured once per network and input shape and remembered as long as the
+    network lives and keeps its weights. The network itself is never changed: engines work on copies.
+
+    Args:
+        model: the Classifier.
+        inputs: preprocessed images `(n, c, h, w)`, n at least 1, of the shape that will be run.
+        name: `auto`, `eager`, `fused` (convolutions with their batch normalisation folded in, channels-last) or
+            `onnxruntime` (on the CPU).
+        evaluations: how many passes will follow per image; `auto` tries an export only where it can pay.
+
+    Raises:
+        OpsinError: there is no such engine, or the one that was named cannot run this network or disagrees with eager.
+    """
+    if name not in (AUTO, EAGER, *ENGINES):
+        known = [AUTO, EAGER, *ENGINES]
+        raise OpsinError(f"there is no engine {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
+    run = _eager(model)
+    expected = _answers(model, run, inputs)
+    eager = Engine(EAGER, model, run, expected)
+    if name == EAGER:
+        return eager
+    memory = _remember(bare(model.module))
+    if name != AUTO:
+        opened = _open(eager, memory, name, inputs)
+        if isinstance(opened, str):
+            raise OpsinError(f"the engine {name} is not used for {model.label}: {opened}; give engine='eager'")
+        return opened
+    refused = {}
+    for candidate in _by_speed(eager, memory, inputs, evaluations):
+        opened = eager if candidate == EAGER else _open(eager, memory, candidate, inputs)
+        if isinstance(opened, Engine):
+            return Engine(opened.name, model, opened.runner, opened.logits, opened.difference, refused)
+        refused[candidate] = opened
+    return eager
+
+
+def pass_size(inputs: Tensor) -> int:
+    """How many inputs of such a shape go through at a time, so that memory stays bounded."""
+    most = PASS_ON_GPU if inputs.is_cuda else PASS
+    return max(1, min(most, PASS_VALUES // max(inputs[:1].numel(), 1)))
+
+
+@dataclass
+class _Memory:
+    """What is known about a network, as long as it keeps its weights."""
+
+    state: tuple[object, ...]
+    built: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
+    seconds: dict[tuple[object, ...], float] = field(default_factory=dict)
+
+
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, _Memory] = weakref.WeakKeyDictionary()
+
+
+def _remember(module: nn.Module) -> _Memory:
+    state = _state(module)
+    memory = _KNOWN.get(module)
+    if memory is None or memory.state != state:
+        memory = _KNOWN[module] = _Memory(state)
+    return memory
+
+
+def _state(module: nn.Module) -> tuple[object, ...]:
+    """Changes whenever a tensor is replaced, moved or written to, or a part is exchanged."""
+    tensors = (*module.parameters(), *module.buffers())
+    versions = [
+        (item.data_ptr(), 0 if item.is_inference() else item._version, item.dtype, item.device) for item in tensors
+    ]
+    return (*versions, *(type(part) for part in module.modules()))
+
+
+def _key(name: str, inputs: Tensor) -> tuple[object, ...]:
+    return (name, *inputs.shape[1:], torch.get_num_threads())
+
+
+def _open(eager: Engine, memory: _Memory, name: str, inputs: Tensor) -> Engine | str:
+    """The engine, or why it is not used."""
+    model = eager.model
+    runner = _built(model, memory, name, inputs)
+    if isinstance(runner, str):
+        return runner
+    try:
+        logits = _answers(model, runner, inputs)
+    except Exception as error:  # a copy may fail in any way, and eager did not
+        return _reason(error)
+    difference = _difference(logits, eager.logits)
+    if not difference <= AGREE:
+        return (
+            f"its scores differ from eager's by {difference:.2g} of the largest score (at most {AGREE:g} is accepted)"
+        )
+    return Engine(name, model, runner, logits, difference)
+
+
+def _built(model: Classifier, memory: _Memory, name: str, inputs: Tensor) -> Runner | str:
+    key = _key(name, inputs)
+    if key not in memory.built:
+        reason = _why_not(model, name, inputs)
+        if reason:
+            return reason
+        try:
+            memory.built[key] = ENGINES[name](model, inputs)
+        except Exception as error:  # exporters and copies fail in many ways; each means that eager is used
+            memory.built[key] = _reason(error)
+    return memory.built[key]
+
+
+def _why_not(model: Classifier, name: str, inputs: Tensor) -> str:
+    module = bare(model.module)
+    if isinstance(model, BlackBox):
+        return "only its scores are known, not its layers"
+    if inputs.dtype != torch.float32:
+        return f"it computes in {str(inputs.dtype).removeprefix('torch.')}, and engines in float32"
+    if name == "onnxruntime" and inputs.device.type != "cpu":
+        return f"it lies on {inputs.device}, and the engine runs on the CPU"
+    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        return "hooks sit on it, which only eager runs"
+    return ""
+
+
+def _by_speed(eager: Engine, memory: _Memory, inputs: Tensor, evaluations: float) -> list[str]:
+    """Engines, the fastest first; before it those that cannot run, so that their reasons are kept."""
+    model = eager.model
+    possible = [name for name in ENGINES if not _why_not(model, name, inputs)]
+    if not possible:
+        return [*ENGINES, EAGER]
+    some = inputs[torch.arange(TIMED) % len(inputs)]
+    speeds = {EAGER: _seconds(memory, EAGER, model, eager.runner, some)}
+    work = speeds[EAGER] / TIMED * evaluations * len(inputs)
+    for name in possible:
+        if name == "onnxruntime" and _key(name, inputs) not in memory.built and work < EXPORT_PAYS:
+            continue
+        runner = _built(model, memory, name, inputs)
+        speeds[name] = 0.0 if isinstance(runner, str) else _seconds(memory, name, model, runner, some)
+    return sorted(speeds, key=lambda name: speeds[name])
+
+
+def _seconds(memory: _Memory, name: str, model: Classifier, runner: Runner, inputs: Tensor) -> float:
+    key = _key(name, inputs)
+    if key not in memory.seconds:
+        try:
+            memory.seconds[key] = _measure(model, runner, inputs)
+        except Exception:
+            if name == EAGER:
+                raise
+            memory.seconds[key] = 0.0  # so that it is opened first, where its reason is kept
+    return memory.seconds[key]
+
+
+def _measure(model: Classifier, runner: Runner, inputs: Tensor) -> float:
+    _answers(model, runner, inputs)
+    times = []
+    for _ in range(REPEATS):
+        _wait(inputs)
+        began = time.perf_counter()
+        _answers(model, runner, inputs)
+        _wait(inputs)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _wait(inputs: Tensor) -> None:
+    if inputs.is_cuda:
+        torch.cuda.synchronize(inputs.device)
+
+
+def _eager(model: Classifier) -> Runner:
+    return lambda batch: model.logits(batch, batch_size=len(batch))
+
+
+def _answers(model: Classifier, runner: Runner, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        parts = [
+            model.read_output(runner(batch), len(batch)).detach().float().to(inputs.device)
+            for batch in inputs.split(pass_size(inputs))
+        ]
+    return torch.cat(parts)
+
+
+def _difference(logits: Tensor, expected: Tensor) -> float:
+    if not bool(torch.isfinite(expected).all()):
+        return float("nan")
+    scale = float(expected.abs().max())
+    return float((logits - expected).abs().max()) / scale if scale else float(logits.abs().max())
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
