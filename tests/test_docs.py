@@ -200,7 +200,11 @@ def test_the_python_page_names_every_public_name(language):
 
 def own_flags(verb: str) -> set[str]:
     """The flags of a verb that are not settings of a Recipe, in their plain form (`--json`, not `--no-json`)."""
-    arguments = [argument for argument in app[verb].assemble_argument_collection() if not argument.keys]
+    arguments = [
+        argument
+        for argument in app[verb].assemble_argument_collection()
+        if not set(argument.keys) & set(Recipe.model_fields)
+    ]
     return {name for item in arguments for name in item.names if name.startswith("--") and name not in item.negatives}
 
 
