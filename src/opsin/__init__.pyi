@@ -3,6 +3,8 @@ from .data.load import load_data as load_data
 from .data.preprocess import Preprocess as Preprocess
 from .errors import CheckFailed as CheckFailed
 from .errors import OpsinError as OpsinError
+from .evidence.agreement import agreement as agreement
+from .evidence.check import check as check
 from .evidence.compare import compare as compare
 from .explanation.explain import explain as explain
 from .inference.evaluate import evaluate as evaluate
@@ -11,6 +13,7 @@ from .models.build import build_model as build_model
 from .models.classifier import Classifier as Classifier
 from .models.load import load_model as load_model
 from .records import Comparison as Comparison
+from .records import Evidence as Evidence
 from .records import Explanation as Explanation
 from .records import Prediction as Prediction
 from .records import Scores as Scores

@@ -1,1 +1,1 @@
-"""Checks on models: how two of them differ."""
+"""Checks: how faithful an explanation is to its model, and how two models or two explanations differ."""
