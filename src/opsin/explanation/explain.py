@@ -268,7 +268,7 @@ def _notes(maps: np.ndarray, names: Sequence[str], method: str) -> tuple[str, ..
     blank = np.flatnonzero(~maps.any(axis=(1, 2)))
     if not len(blank):
         return ()
-    some = ", ".join(names[i] for i in blank[:3].tolist())
+    some = ", ".join(names[int(i)] for i in blank[:3])
     text = f"the {method} map is blank (zero everywhere) for {len(blank)} of {len(maps)} images: {some}"
     warnings.warn(text, BlankMapWarning, stacklevel=4)
     return (text,)
