@@ -114,7 +114,7 @@ def _seeded(transform: Any, value: int) -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(value)
+            torch.default_generator.manual_seed(value)
             random.seed(value)
             np.random.seed(value)  # noqa: NPY002
             if hasattr(transform, "set_random_seed"):  # Albumentations holds its own generators

@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
 def _move(images: Tensor, across: float = 0.0, down: float = 0.0, x: float = 0.0, y: float = 0.0) -> Tensor:
     """Shift by shares of the sides, in whole pixels, and shear about the corner by slopes."""
-    pixels = [int(across * images.shape[3]), int(down * images.shape[2])]
+    pixels = [float(int(across * images.shape[3])), float(int(down * images.shape[2]))]
     slants = [math.degrees(math.atan(x)), math.degrees(math.atan(y))]
     return TF.affine(images, 0.0, pixels, 1.0, slants, interpolation=InterpolationMode.BILINEAR, center=[0.0, 0.0])
 
