@@ -183,7 +183,6 @@ def _few(names: Any) -> str:
 
 
 def _place(module: nn.Module, device: torch.device, recipe: Recipe) -> None:
-    torch.set_flush_denormal(True)  # denormal numbers make convolutions tens of times slower
     module.to(device)
     if recipe.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

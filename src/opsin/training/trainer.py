@@ -119,7 +119,7 @@ class Trainer:
             OpsinError: the run folder could not be written.
         """
         keep_freed_memory()
-        with torch.random.fork_rng(), _listening(self._stop), contextlib.ExitStack() as stack:
+        with torch.random.fork_rng(), flushed_denormals(), _listening(self._stop), contextlib.ExitStack() as stack:
             if self.recorder:
                 stack.callback(self.recorder.writer.close)
             self._begin(checkpoint)
@@ -465,6 +465,17 @@ def first_non_finite(module: nn.Module, inputs: torch.Tensor) -> str:
         for handle in handles:
             handle.remove()
     return found[0] if found else "the loss itself"
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Within the block denormal numbers count as 0: they make convolutions tens of times slower."""
+    flushed_before = not bool(torch.tensor(1e-310, dtype=torch.float64) > 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed_before)
 
 
 @contextlib.contextmanager
