@@ -71,7 +71,7 @@ def test_every_engine_answers_as_the_network_for_any_number_of_images(exported, 
         torch.testing.assert_close(found, model.logits(batch), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(engine.logits, model.logits(images()), rtol=1e-4, atol=1e-5)
     assert engine.difference <= 1e-5
-    assert name == "auto" or engine.name == name
+    assert name in ("auto", engine.name)
     assert engine.difference == 0 if engine.name == "eager" else engine.difference > 0
 
 
@@ -193,7 +193,7 @@ class Choosing(nn.Module):
 def test_what_cannot_be_exported_is_refused_with_a_reason_by_name():
     model = opsin.Classifier(Choosing())
     assert open_engine(model, images(), "fused").difference < 1e-5
-    with pytest.raises(OpsinError, match="the engine onnxruntime is not used for Choosing: .*; give engine='eager'"):
+    with pytest.raises(OpsinError, match=r"the engine onnxruntime is not used for Choosing: .*; give engine='eager'"):
         open_engine(model, images(), "onnxruntime")
 
 
@@ -223,7 +223,7 @@ def test_a_black_box_is_asked_no_more_than_needed():
 
 
 def test_no_engine_of_that_name():
-    with pytest.raises(OpsinError, match="no engine 'onnx'.*there are auto, eager, fused, onnxruntime"):
+    with pytest.raises(OpsinError, match=r"no engine 'onnx'.*there are auto, eager, fused, onnxruntime"):
         open_engine(network(), images(), "onnx")
 
 

@@ -10,6 +10,8 @@ from opsin.errors import OpsinError
 from opsin.explanation.job import Answer, Job
 from opsin.explanation.perturbation.scoring import open_scorer
 
+MORE_COMPACT = 5  # attempts
+
 
 def lime(
     job: Job,
@@ -79,7 +81,9 @@ def lime(
 def superpixels(picture: Tensor, segments: int, display: tuple[Tensor, Tensor] | None) -> Tensor:
     """int64 `(h, w)`, numbered from 0 without gaps: SLIC superpixels of one preprocessed picture `(c, h, w)`.
 
-    `display` is the mean and std with which it becomes pixels again; None: it is scaled from its own range.
+    `display` is the mean and std with which it becomes pixels again; None: it is scaled from its own range. Fine
+    texture tears superpixels apart, and SLIC then joins the pieces, down to one: where fewer than half of those asked
+    for are left, they are asked to be ten times as compact.
     """
     from skimage.segmentation import slic
 
@@ -90,16 +94,22 @@ def superpixels(picture: Tensor, segments: int, display: tuple[Tensor, Tensor] |
     else:
         pixels = (pixels * display[1] + display[0]).clamp(0, 1)
     colour = len(pixels) == 3
-    found = slic(
-        pixels.permute(1, 2, 0).numpy(),
-        n_segments=segments,
-        compactness=10.0 if colour else 0.1,  # as far as colours of Lab lie apart, and grey values of 0..1
-        convert2lab=colour,
-        channel_axis=-1,
-        start_label=0,
-    )
-    _, numbered = np.unique(found, return_inverse=True)
-    return torch.from_numpy(numbered.reshape(found.shape).astype(np.int64))
+    compactness = 10.0 if colour else 0.1  # as far as colours of Lab lie apart, and grey values of 0..1
+    names, numbered = np.zeros(0), np.zeros(0)
+    for _ in range(MORE_COMPACT):
+        found = slic(
+            pixels.permute(1, 2, 0).numpy(),
+            n_segments=segments,
+            compactness=compactness,
+            convert2lab=colour,
+            channel_axis=-1,
+            start_label=0,
+        )
+        names, numbered = np.unique(found, return_inverse=True)
+        if 2 * len(names) >= min(segments, found.size):
+            break
+        compactness *= 10
+    return torch.from_numpy(numbered.reshape(picture.shape[1:]).astype(np.int64))
 
 
 def fit(shown: Tensor, scores: Tensor, ridge: float, kernel_width: float) -> tuple[Tensor, Tensor]:
