@@ -17,6 +17,7 @@ VERBS = {
     "train": "Train a classifier on a folder of images.",
     "predict": "Classify images.",
     "evaluate": "Score a model on labelled images.",
+    "check": "Explain images, and measure how faithful the maps are to the model.",
     "compare": "Where two models differ, and whether that is chance.",
     "report": "Write a run's report as one HTML file.",
     "models": "List networks with their size and speed.",

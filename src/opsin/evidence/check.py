@@ -41,7 +41,8 @@ FAITHFULNESS = ("deletion", "insertion", "road_morf", "road_lerf")
 REGIONAL = ("pointing", "energy")
 EXPLAINED_AGAIN = 16  # images for the measures that draw maps again and again
 SAME_MAP, SAME_RANDOM_MAP = 0.9, 0.5  # rank correlation with the map drawn again; of a stochastic method
-FEW = 10
+FEW = 10  # images, below which intervals come with a note
+KEPT = 0.9  # share of the score that a baseline keeps by itself, from which on taking places away tells little
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def check(
         p_value=p_value,
         seed=seed,
         seconds=time.perf_counter() - began,
-        notes=(*explanation.notes, *_notes(len(explanation))),
+        notes=(*explanation.notes, *_notes(len(explanation), found)),
     )
 
 
@@ -335,7 +336,7 @@ def _randomisation(subject: Subject, again: _Again, settings: _Settings) -> Meas
     found = sanity.cascade(subject.model, inputs, maps, lambda other: again.draw(inputs, other), settings.seed)
     curve = np.stack([found.shares, found.rank.mean(axis=1), found.structure.mean(axis=1)], axis=1)
     return controls.measure(
-        found.rank.mean(axis=0), MEASURES["randomisation"], sanity.protocol(found), settings.seed, curve=curve,
+        found.alike, MEASURES["randomisation"], sanity.protocol(found), settings.seed, curve=curve,
         columns=("share", "spearman", "ssim"),
     )  # fmt: skip
 
@@ -408,16 +409,30 @@ def _verdict(
         failed = randomised.mean >= sanity.ALIKE
         verdict = FAILS_SANITY if failed else verdict
         reasons.append(
-            f"as the weights are randomised the maps {'stay alike' if failed else 'change'}: mean rank correlation "
+            f"as the weights are randomised, layer by layer, the maps {'stay alike' if failed else 'change'}: likeness "
             f"{randomised.mean:.2f} (fails from {sanity.ALIKE})"
         )
     return verdict, tuple(reasons), p_value
 
 
-def _notes(images: int) -> list[str]:
-    if images >= FEW:
-        return []
-    return [f"intervals over {images} image{'s' * (images > 1)} say little about others; explain {FEW} or more"]
+def _notes(images: int, found: dict[str, Measure]) -> list[str]:
+    notes = []
+    if images < FEW:
+        notes.append(
+            f"intervals over {images} image{'s' * (images > 1)} say little about others; explain {FEW} or more"
+        )
+    for name in ("deletion", "insertion"):
+        curve = found[name].curve if name in found else None
+        if curve is None:
+            continue
+        full, base = (curve[0, 1], curve[-1, 1])[:: 1 if name == "deletion" else -1]
+        if full > 0 and base >= KEPT * full:
+            kind = found[name].protocol["baseline"]
+            notes.append(
+                f"{name} tells little: the {kind} baseline alone keeps {100 * base / full:.0f} % of the score; choose "
+                "the other baseline"
+            )
+    return notes
 
 
 def _area(curve: Tensor) -> _Raw:

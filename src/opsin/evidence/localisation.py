@@ -98,8 +98,8 @@ class Mosaics:
 
 
 def build_mosaics(model: Classifier, inputs: Tensor, seed: int) -> Mosaics:
-    """Up to MOST_MOSAICS mosaics of images that the model recognises with a probability of at least CONFIDENT, the surest
-    of each class first (grid pointing game, Boehle et al. 2021). No image is used twice.
+    """Up to MOST_MOSAICS mosaics of images that the model recognises with a probability of at least CONFIDENT, the
+    surest of each class first (grid pointing game, Boehle et al. 2021). No image is used twice.
 
     Raises:
         OpsinError: fewer than four classes are recognised with confidence.

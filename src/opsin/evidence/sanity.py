@@ -17,7 +17,7 @@ from opsin.models.classifier import Classifier, evaluating
 from opsin.models.weights import bare
 
 STAGES = 8
-ALIKE = 0.5  # mean rank correlation over the cascade from which on the check is failed
+ALIKE = 0.5  # mean likeness over the cascade, from which on the check is failed
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,20 @@ class Cascade:
     Attributes:
         layers: per stage the layers that were randomised in it, from the top down.
         shares: per stage the share of all parameters that are random by then.
-        rank: float64 `(stages, n)`: Spearman correlation with the original map, of values or of magnitudes, whichever
-            is larger.
-        structure: float64 `(stages, n)`: structural similarity of the magnitudes.
+        rank: float64 `(stages, n)`: Spearman correlation with the original map.
+        structure: float64 `(stages, n)`: structural similarity with it, both scaled to 0..1.
     """
 
     layers: tuple[tuple[str, ...], ...]
     shares: np.ndarray
     rank: np.ndarray
     structure: np.ndarray
+
+    @property
+    def alike(self) -> np.ndarray:
+        """float64 `(n,)`: mean over the stages of the smaller of the two. Where the input alone decides which places
+        can count (strokes on black), ranks stay alike whatever the network is; structure tells."""
+        return np.minimum(self.rank, self.structure).mean(axis=0)
 
 
 def cascade(
@@ -70,8 +75,8 @@ def cascade(
         done += sum(randomise(named[name], generator) for name in group)
         found = explain_again(changed)
         shares.append(done / total)
-        rank.append(np.maximum(spearman(maps, found), spearman(np.abs(maps), np.abs(found))))
-        structure.append(similarity(np.abs(maps), np.abs(found)))
+        rank.append(spearman(maps, found))
+        structure.append(similarity(maps, found))
     return Cascade(tuple(map(tuple, groups)), np.array(shares), np.array(rank), np.array(structure))
 
 
@@ -118,7 +123,7 @@ def protocol(found: Cascade) -> dict[str, Any]:
     return {
         "source": "Adebayo et al. 2018",
         "randomisation": "cascading from the score down; normal with each parameter's own mean and deviation",
-        "compared": "Spearman of values or of magnitudes, the larger; SSIM of magnitudes",
+        "compared": "the smaller of Spearman and SSIM, mean over the stages",
         "fails_from": ALIKE,
         "stages": [list(names) for names in found.layers],
         "images": found.rank.shape[1],

@@ -119,7 +119,7 @@ def explain_classes(
 ) -> np.ndarray:
     """float32 `(n, k, h, w)`: the maps that the same method gives with the same settings for other inputs and the
     classes int64 `(n, k)`."""
-    found = _quiet_explain(explanation, model, inputs, classes, method)
+    found = _quiet_explain(explanation, model, inputs, classes.tolist(), method)
     assert isinstance(found, list)  # several targets
     return np.stack([item.maps for item in found], axis=1)
 

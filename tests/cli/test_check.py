@@ -1,0 +1,85 @@
+"""`opsin check` from the outside."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import opsin
+from opsin.cli import main
+from opsin.data.preprocess import Preprocess
+from opsin.records import Evidence
+
+FAITHFUL = ["--measures", "deletion", "--measures", "insertion", "--steps", "5"]
+
+
+@pytest.fixture(scope="module")
+def given(digits, digits_run, tmp_path_factory):
+    """A run, and pictures of digits in a folder."""
+    folder = tmp_path_factory.mktemp("pictures")
+    test = digits.test
+    pixels = test.pixels(Preprocess.simple(1, 28))
+    for digit in range(10):
+        Image.fromarray(pixels[np.flatnonzero(test.labels == digit)[0]].squeeze()).save(folder / f"{digit}.png")
+    return [str(digits_run.path), str(folder)]
+
+
+def test_the_verdict_for_people(given, capsys):
+    assert main(["check", *given, *FAITHFUL]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("grad_cam at ")
+    assert "10 images: better than random" in text
+    assert "\ndeletion " in text
+    assert "the sanity check was not made" in text
+
+
+def test_one_json_document_and_a_file(given, tmp_path, capsys):
+    out = tmp_path / "proof.json"
+    assert main(["check", *given, *FAITHFUL, "--method", "saliency", "--json", "--out", str(out)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"] == "better than random"
+    assert result["method"] == "saliency"
+    assert result["measures"]["deletion"]["protocol"]["steps"] == 5
+    assert [name.endswith(f"{i}.png") for i, name in enumerate(result["names"])] == [True] * 10
+    assert Evidence.load(out).verdict == "better than random"
+
+
+def test_a_failed_check_exits_with_one(given, capsys):
+    command = ["check", *given, "--method", "guided_backprop", "--measures", "randomisation"]
+    assert main(command) == 1
+    assert "fails the sanity check" in capsys.readouterr().out
+
+
+def test_an_unreadable_picture_is_named_and_the_others_are_checked(given, tmp_path, capsys):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    assert main(["check", *given, str(tmp_path / "torn.png"), *FAITHFUL, "--json"]) == 0
+    said = capsys.readouterr()
+    assert "torn.png  not read" in said.err
+    result = json.loads(said.out)
+    assert len(result["names"]) == 10
+    assert result["unreadable"][0]["path"].endswith("torn.png")
+    assert main(["check", given[0], str(tmp_path / "torn.png")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no images were given"),
+        (["{folder}", "--method", "grad_cat"], "did you mean grad_cam"),
+        (["{folder}", "--measures", "deletio"], "there is no measure 'deletio'"),
+        (["{folder}", "--steps", "0"], "steps was given as 0"),
+        (["{folder}", "--target", "all"], "--target all stands for several classes"),
+        (["{folder}", "--layer", "conv9"], "there is no layer 'conv9'"),
+    ],
+)
+def test_misuse_is_one_line(given, words, message, capsys):
+    command = [given[1] if word == "{folder}" else word for word in words]
+    assert main(["check", given[0], *command]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_the_public_names():
+    assert opsin.Evidence is Evidence
