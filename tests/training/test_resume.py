@@ -132,6 +132,35 @@ def test_sigterm_checkpoints_and_ends_cleanly(tmp_path, script, uninterrupted):
     assert fingerprint(out) == uninterrupted[0]
 
 
+class StopAfter(Quiet):
+    """Asks for a stop after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, *_: object) -> None:
+        self.left -= 1
+        if not self.left:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_stopped_just_before_a_snapshot_the_records_go_on(digits, tmp_path):
+    """Before a snapshot's step the recorder copies the weights: after a resume these have to be the restored ones."""
+
+    def begin(name, view):
+        model = opsin.build_model("lenet5", classes=digits.classes, channels=1, size=28, seed=0)
+        recipe = opsin.Recipe(epochs=1, batch_size=512, record_every=5, embeddings=0)
+        return opsin.train(model, digits, recipe, out=tmp_path / name, view=view)
+
+    whole, stopped = begin("whole", Quiet()), begin("stopped", StopAfter(4))
+    assert stopped.status == "stopped"
+    resumed = resume(stopped.path, view=Quiet())
+    timed = {"images_per_second"}
+    lines = [[{k: v for k, v in line.items() if k not in timed} for line in run.steps] for run in (whole, resumed)]
+    assert any("update_ratios" in line for line in lines[0])
+    assert lines[0] == lines[1]
+
+
 def test_a_finished_run_is_left_alone(digits_run):
     before = (digits_run.path / "weights" / "best.safetensors").stat().st_mtime_ns
     assert resume(digits_run.path, view=Quiet()).status == "finished"

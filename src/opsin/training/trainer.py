@@ -387,9 +387,9 @@ class Trainer:
         plain, scaler = values.pop("optimiser"), values.pop("scaler")
         self.progress = Progress(**values)
         self._cut_records(self.progress.step, self.progress.epoch)
-        if self.recorder:
-            self.recorder.restore(self.progress.step, checkpoint.groups["recorder"])
         self.model.module.load_state_dict(arrays_to_tensors(checkpoint.groups["module"]))
+        if self.recorder:  # after the weights: it may copy them to measure the next update
+            self.recorder.restore(self.progress.step, checkpoint.groups["recorder"])
         if self.progress.phase >= len(self.phases):
             return  # killed between the last step and the scores
         self._prepare_phase()
