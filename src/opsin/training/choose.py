@@ -146,7 +146,7 @@ def _edge(name: str, side: float, reasons: list[str]) -> int:
 
 def _schedule(images: int, given: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:
     batch = 32 if images < 2_000 else 64 if images < 20_000 else 128
-    epochs = int(np.clip(np.ceil(84_000 / max(images, 1)), 10, 60))
+    epochs = int(np.clip(np.ceil(200_000 / max(images, 1)), 10, 60))
     if not {"batch_size", "epochs"} & set(given):
         reasons.append(f"batch {batch}, {epochs} epochs: small sets need small batches and more passes")
     return {"batch_size": batch, "epochs": epochs, "label_smoothing": 0.05}
@@ -156,7 +156,7 @@ def _augmentation(pretrained: bool, colour: bool, edge: int, reasons: list[str])
     if pretrained:
         reasons.append("trunk frozen, its features computed once: training takes seconds")
         return {"trunk": "frozen", "weight_decay": 1e-4}
-    shift = {"rotate": 10.0, "translate": 0.1, "scale": 0.1}
+    shift = {"rotate": 15.0, "translate": 0.12, "scale": 0.15, "shear": 8.0}
     if not colour:
         reasons.append(
             "augmentation: small rotations, shifts and scales; no mirroring, which can change a sign's meaning"
