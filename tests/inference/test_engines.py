@@ -125,6 +125,15 @@ def test_auto_measures_once_per_shape_and_forgets_with_the_weights(monkeypatch):
     assert measured[4:] == [SIZE, SIZE]
 
 
+def test_one_folded_copy_serves_every_size(monkeypatch):
+    model, built = network(), []
+    build = ENGINES["fused"]
+    monkeypatch.setitem(ENGINES, "fused", lambda *given: built.append(1) or build(*given))
+    for size in (SIZE, 32, 17):
+        assert open_engine(model, images(size=size), "fused").difference < 1e-5
+    assert built == [1]
+
+
 def test_auto_takes_the_fastest(monkeypatch):
     for fastest in ("eager", "fused"):
         model = network()
@@ -199,6 +208,7 @@ def test_what_cannot_be_exported_is_refused_with_a_reason_by_name():
 
 def test_half_precision_and_hooks_stay_with_eager():
     model = network()
+    assert open_engine(model, images(), "fused").name == "fused"  # also where a copy without the hook exists
     handle = model.module.fc.register_forward_hook(lambda *_: None)
     engine = open_engine(model, images())
     assert engine.name == "eager"
@@ -220,6 +230,8 @@ def test_a_black_box_is_asked_no_more_than_needed():
     engine = open_engine(BlackBox(scores), images(3))
     assert engine.name == "eager"
     assert asked == [3]
+    with pytest.raises(OpsinError, match=r"fused is not used for scores: only its scores are known"):
+        open_engine(BlackBox(scores), images(3), "fused")
 
 
 def test_no_engine_of_that_name():
@@ -238,6 +250,6 @@ def test_what_is_remembered_does_not_keep_the_network():
 
 
 def test_memory_of_a_pass_is_bounded():
-    assert pass_size(images()) == 32
-    assert pass_size(torch.empty(1, 3, 1024, 1024)) == 2
+    assert pass_size(images()) == 256
+    assert pass_size(torch.empty(1, 3, 224, 224)) == 6
     assert pass_size(torch.empty(1, 3, 4096, 4096)) == 1

@@ -257,8 +257,8 @@ def _record(
 def _used(answers: Sequence[Answer]) -> dict[str, Any]:
     """What was used for all batches: the largest of numbers, and every name."""
     found: dict[str, Any] = {}
-    for name in answers[0].used:
-        values = [answer.used[name] for answer in answers]
+    for name in dict.fromkeys(name for answer in answers for name in answer.used):
+        values = [answer.used[name] for answer in answers if name in answer.used]
         numbers = [value for value in values if isinstance(value, float)]
         found[name] = max(numbers) if numbers else ", ".join(dict.fromkeys(map(str, values)))
     return found

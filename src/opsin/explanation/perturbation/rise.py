@@ -47,7 +47,7 @@ def rise(
     source = RandomMasks(job.draws(), masks, cells, keep, job.size, job.inputs.device)
     scorer = open_scorer(job, masks, engine, output)
     empty = start_from(job.inputs, baseline)
-    latest: list[Tensor] = [torch.empty(0)]
+    latest: list[Tensor] = [torch.empty(0)]  # the masks of the present pass, which its scores weight
 
     def build(image: Tensor, variant: Tensor) -> Tensor:
         latest[0] = source.masks(int(variant[0]), int(variant[-1]) + 1)

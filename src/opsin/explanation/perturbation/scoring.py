@@ -49,8 +49,10 @@ class Scorer:
 
     @property
     def used(self) -> dict[str, Any]:
-        """The engine and its difference, for the record."""
-        return {"engine": self.engine.name, "engine_difference": self.engine.difference}
+        """The engine, its difference from eager, and why others are not used, for the record."""
+        refused = [f"{name}: {reason}" for name, reason in self.engine.refused.items()]
+        found = {"engine": self.engine.name, "engine_difference": self.engine.difference}
+        return {**found, "engine_refused": "; ".join(refused)} if refused else found
 
     def passes(self, variants: int, build: Build) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Score every variant of every image: image numbers `(b,)`, variant numbers `(b,)` and scores `(b, t)`.
