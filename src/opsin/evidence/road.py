@@ -64,9 +64,9 @@ def impute(images: Tensor, known: Tensor) -> Tensor:
     Raises:
         CheckFailed: the solution is not reached in MOST_ITERATIONS.
     """
-    channels = images.shape[1]
-    flat = images.reshape(-1, 1, *images.shape[-2:])
-    unknown = (~known).to(flat.dtype).repeat_interleave(channels, dim=0)
+    # one picture with a group per channel: many times faster than a convolution of n * c pictures of one channel
+    flat = images.reshape(1, -1, *images.shape[-2:])
+    unknown = (~known).to(flat.dtype).expand_as(images).reshape(flat.shape)
     grids = _grids(unknown)
     right = unknown * _neighbours(flat * (1 - unknown))
     values, residual = torch.zeros_like(right), right
@@ -112,7 +112,7 @@ class _Grid:
 
 def _grids(unknown: Tensor) -> list[_Grid]:
     """The grid itself and ever coarser ones, on which a place is unknown when all four that it stands for are."""
-    found = [_Grid(unknown, _neighbours(torch.ones_like(unknown[:1])))]
+    found = [_Grid(unknown, _neighbours(torch.ones_like(unknown[:, :1])))]
     if min(unknown.shape[-2:]) > 2:
         coarse = (F.avg_pool2d(_even(unknown), 2) == 1).to(unknown)
         if bool(coarse.any()):
@@ -126,23 +126,26 @@ def _cycle(grids: Sequence[_Grid], right: Tensor) -> Tensor:
     grid = grids[0]
     values = grid.unknown * right / grid.diagonal
     if len(grids) > 1:
+        hat = _hat(right)
         # the same weights on places twice as far apart mean a quarter of the curvature: sums, not means, go down
-        down = F.conv2d(_even(right - grid.apply(values)), _hat(right), stride=2, padding=1)
-        up = F.conv_transpose2d(_cycle(grids[1:], grids[1].unknown * down), _hat(right), stride=2, padding=1)
+        down = F.conv2d(_even(right - grid.apply(values)), hat, stride=2, padding=1, groups=len(hat))
+        correction = _cycle(grids[1:], grids[1].unknown * down)
+        up = F.conv_transpose2d(correction, hat, stride=2, padding=1, groups=len(hat))
         values = values + grid.unknown * up[..., : right.shape[-2], : right.shape[-1]]
     return values + grid.unknown * (right - grid.apply(values)) / grid.diagonal
 
 
 def _neighbours(values: Tensor) -> Tensor:
-    """The weighted sum over the eight neighbours of `(n, 1, h, w)`, nothing outside the picture."""
+    """The weighted sum over the eight neighbours of `(1, k, h, w)`, nothing outside the picture."""
     kernel = [[DIAGONAL, DIRECT, DIAGONAL], [DIRECT, 0.0, DIRECT], [DIAGONAL, DIRECT, DIAGONAL]]
-    return F.conv2d(values, values.new_tensor([[kernel]]), padding=1)
+    groups = values.shape[1]
+    return F.conv2d(values, values.new_tensor(kernel).expand(groups, 1, 3, 3), padding=1, groups=groups)
 
 
 def _hat(like: Tensor) -> Tensor:
-    """The weights of bilinear interpolation by two."""
+    """The weights of bilinear interpolation by two, for every channel of `(1, k, h, w)`."""
     line = like.new_tensor([0.25, 0.75, 0.75, 0.25])
-    return (line[:, None] * line)[None, None]
+    return (line[:, None] * line).expand(like.shape[1], 1, 4, 4)
 
 
 def _even(values: Tensor) -> Tensor:
