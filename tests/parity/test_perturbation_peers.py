@@ -50,6 +50,11 @@ def case(request):
     model.module.eval()
     coarse = torch.randn(2, 3, 7, 7, generator=torch.Generator().manual_seed(1))
     images = F.interpolate(coarse, size=SIZE, mode="bicubic", align_corners=False) * 1.5
+    if not pretrained:
+        # random weights through many layers give scores that hardly differ, and a softmax over them weights all alike
+        last = [part for part in model.module.modules() if isinstance(part, torch.nn.Linear | torch.nn.Conv2d)][-1]
+        with torch.no_grad():
+            last.weight.mul_(8 / model.logits(images).std())
     return model, NETWORKS[name], images, [3, 7]
 
 
@@ -123,7 +128,7 @@ def score_cam_twin(model, layer, images, classes, convention) -> np.ndarray:
             if convention == "torchcam":
                 mask = (mask - mask.min()) / (mask.max() - mask.min() + 1e-8)
             mask = F.interpolate(mask, size=SIZE, mode="bilinear", align_corners=convention == "grad-cam")[0]
-            if convention != "torchcam":
+            if convention in ("ours", "grad-cam"):
                 spread = mask.max() - mask.min() + (1e-8 if convention == "grad-cam" else 0)
                 mask = torch.zeros_like(mask) if spread == 0 else (mask - mask.min()) / spread
             scores.append(image * mask)
@@ -196,10 +201,15 @@ def test_ablation_cam_of_a_negative_score_is_turned_around_by_the_peer(monkeypat
     assert np.abs(scaled(np.maximum(ours, 0)) - theirs).max() > 100 * CLOSE
 
 
+@pytest.mark.parametrize("case", ["efficientnet_lite0"], indirect=True)
 def test_a_planted_fault_would_be_seen(case):
-    """Score-CAM without its scaling of the masks, and occlusion with its sign turned around, are far from the peers."""
+    """Score-CAM without its scaling of the masks, and occlusion with its sign turned around, are far from right.
+
+    Shown on trained weights. On random ones the scaling can matter little: ShuffleNet's map moves by 1.5e-4 only, so
+    that there parity says little about it.
+    """
     model, layer, images, classes = case
-    twin = score_cam_twin(model, layer, images, classes, "grad-cam")
+    right, wrong = (score_cam_twin(model, layer, images, classes, how) for how in ("ours", "masks as they are"))
+    assert np.abs(unit(right) - unit(wrong)).max() > 10 * CLOSE
     ours = explain(model, images, "occlusion", target=classes, window=16, stride=16).maps
-    assert np.abs(scaled(-twin) - scaled(twin)).max() > 100 * CLOSE
     assert np.abs(unit(-ours) - unit(ours)).max() > 100 * CLOSE
