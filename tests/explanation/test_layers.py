@@ -1,5 +1,6 @@
 """Which layer is looked at: chosen by itself, named, or refused; and how its output lies on the picture."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -109,3 +110,12 @@ def test_a_forward_that_switches_gradients_off():
     split = split_pass(model, images, ["conv"])
     assert split.logits.requires_grad
     assert split.outputs["conv"].is_leaf
+
+
+def test_a_numpy_array_of_classes_is_a_list_per_class():
+    model = opsin.build_model("seed_cnn", classes=3, channels=1, size=28, seed=0)
+    images = torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    found = explain(model, images, "hires_cam", target=np.array([[0, 1], [1, 2], [2, 0]]), relu=False, batch_size=2)
+    assert [one.targets.tolist() for one in found] == [[0, 1, 2], [1, 2, 0]]
+    alone = explain(model, images, "hires_cam", target=[1, 2, 0], relu=False)
+    np.testing.assert_allclose(found[1].maps, alone.maps, rtol=1e-4, atol=1e-7)

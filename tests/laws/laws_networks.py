@@ -60,7 +60,7 @@ KINDS = ("functional", "inplace", "answering", "resnet_small", "vit_small")
 
 
 def network(kind: str) -> opsin.Classifier:
-    """A network with seeded random weights for `(n, 3, 16, 16)` and four classes, whose scores differ between images."""
+    """A network with seeded random weights for `(n, 3, 16, 16)`, four classes, and scores that differ by image."""
     classes = ("ant", "bee", "cat", "dog")
     torch.manual_seed(1)
     own = {"functional": Functional, "inplace": Inplace, "answering": Answering}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
@@ -65,8 +66,8 @@ def _message(what: object) -> str:
     if isinstance(what, UnusedCliTokensError):
         extra = " ".join(what.unused_tokens or ())
         return f"{extra} belongs to no setting; a switch takes no value: --record or --no-record (see --help)"
-    cause = getattr(what, "__cause__", None)
-    details = cause.errors() if hasattr(cause, "errors") else None
+    errors = getattr(getattr(what, "__cause__", None), "errors", None)  # pydantic is not imported for this
+    details: Any = errors() if callable(errors) else None
     if details:
         first = details[0]
         name = str(first["loc"][-1]).replace("_", "-")

@@ -209,7 +209,8 @@ def _resolver(target: Any, rows: slice, images: int, model: Classifier) -> Calla
                 raise OpsinError(
                     f"{count} targets were given for {images} images; give one per image, or one class for all"
                 )
-            return resolve_targets(list(target)[rows], logits, names)
+            each = target.tolist() if isinstance(target, Tensor | np.ndarray) else list(target)
+            return resolve_targets(each[rows], logits, names)
         return resolve_targets(target, logits, names)
 
     return resolve

@@ -90,8 +90,8 @@ def choose_layer(model: Classifier, inputs: Tensor) -> Layer:
         if layer.grid.kind != "tokens" or _reaches_patches(model, one, layer):
             return layer
     raise OpsinError(
-        f"{model.label} has no layer with places of the picture, so a map of one cannot be drawn; use a gradient method "
-        "such as integrated_gradients or a perturbation method such as occlusion"
+        f"{model.label} has no layer with places of the picture, so a map of one cannot be drawn; use a gradient "
+        "method such as integrated_gradients or a perturbation method such as occlusion"
     )
 
 

@@ -144,6 +144,6 @@ def _forward(model: Classifier, module: nn.Module, inputs: Tensor) -> Any:
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OpsinError(
-            f"{model.label} cannot take an input of shape {tuple(inputs.shape)}: {reason}; give images of the size that "
-            "it was built for"
+            f"{model.label} cannot take an input of shape {tuple(inputs.shape)}: {reason}; give images of the size "
+            "that it was built for"
         ) from error

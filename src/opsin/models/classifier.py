@@ -202,8 +202,8 @@ class Classifier:
         }
 
     def save(self, path: str | Path, state: Mapping[str, Any] | None = None) -> None:
-        """Write the weights as safetensors, with architecture, class names and Preprocess in the metadata. With `state`,
-        an earlier state dict of the same network, those are written instead of the present ones.
+        """Write the weights as safetensors, with architecture, class names and Preprocess in the metadata. With
+        `state`, an earlier state dict of the same network, those are written instead of the present ones.
 
         Raises:
             OpsinError: the path does not end in `.safetensors`, or cannot be written.

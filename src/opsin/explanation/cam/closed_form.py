@@ -99,6 +99,6 @@ def _check_pooled(
 
 def _no_pooled_head(job: Job, why: str) -> OpsinError:
     return OpsinError(
-        f"cam needs a network that averages the last maps and reads them with one linear layer, and {job.model.label} is "
-        f"none: {why}; use grad_cam, which is the same where both can be had"
+        "cam needs a network that averages the last maps and reads them with one linear layer, and "
+        f"{job.model.label} is none: {why}; use grad_cam, which is the same where both can be had"
     )

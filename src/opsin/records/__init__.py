@@ -1,0 +1,39 @@
+"""The frozen records that Opsin's verbs return. NumPy only: a record can be read where PyTorch is not installed."""
+
+from opsin.records.common import Interval, Unreadable
+from opsin.records.evidence import (
+    BETTER_THAN_RANDOM,
+    FAILS_SANITY,
+    NO_BETTER_THAN_RANDOM,
+    NOT_CHECKED,
+    VERDICTS,
+    Control,
+    Evidence,
+    Measure,
+)
+from opsin.records.explanation import Agreement, Explanation
+from opsin.records.prediction import Prediction
+from opsin.records.scores import Baseline, ClassScores, Comparison, Scores, Threshold
+from opsin.records.snapshot import Snapshot
+
+__all__ = [
+    "BETTER_THAN_RANDOM",
+    "FAILS_SANITY",
+    "NOT_CHECKED",
+    "NO_BETTER_THAN_RANDOM",
+    "VERDICTS",
+    "Agreement",
+    "Baseline",
+    "ClassScores",
+    "Comparison",
+    "Control",
+    "Evidence",
+    "Explanation",
+    "Interval",
+    "Measure",
+    "Prediction",
+    "Scores",
+    "Snapshot",
+    "Threshold",
+    "Unreadable",
+]
