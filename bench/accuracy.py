@@ -63,7 +63,7 @@ def model_of(task: str, data: opsin.Dataset, seed: int) -> opsin.Classifier:
 
 NETWORKS: dict[str, dict[str, object]] = {
     "fashion-10": {"activation": "silu"},
-    "fashion-25": {"activation": "silu", "widths": (16, 32, 64, 96, 128)},
+    "fashion-25": {"activation": "silu", "widths": (16, 32, 64, 96, 128), "pools": (2, 4)},
 }
 
 

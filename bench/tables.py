@@ -23,6 +23,7 @@ WORDS: dict[str, dict[str, str]] = {
     "augmentation": {"en": "augmentation", "zh-CN": "增强"},
     "images/s": {"en": "{name}, images/s", "zh-CN": "{name}，张/秒"},
     "limit": {"en": "limit", "zh-CN": "上限"},
+    "limit kept": {"en": "limit, memory kept", "zh-CN": "上限（保留内存）"},
     "goal": {"en": "goal", "zh-CN": "目标"},
     "without": {"en": "without recording, s", "zh-CN": "不记录，秒"},
     "with": {"en": "with recording, s", "zh-CN": "记录，秒"},
@@ -46,6 +47,10 @@ WORDS: dict[str, dict[str, str]] = {
     "rounds": {
         "en": "Medians of {rounds} rounds that alternate in one process.",
         "zh-CN": "在同一进程中交替进行 {rounds} 轮，取中位数。",
+    },
+    "rounds apart": {
+        "en": "Medians of {rounds} rounds that alternate, each loop in a process of its own.",
+        "zh-CN": "交替进行 {rounds} 轮，每种循环各用一个进程，取中位数。",
     },
     "loader": {
         "en": "Batch {batch}, {images:,} images. The peers' loader has the better number of workers: {workers}.",
@@ -73,7 +78,13 @@ def origin(result: Mapping[str, Any], language: str) -> str:
 def train(results: Sequence[Mapping[str, Any]], language: str) -> str:
     """Images per second beside the peers and the limit, with the goals."""
     (result,) = results
-    loops = {"opsin": "Opsin", "pytorch": "PyTorch", "lightning": "Lightning", "limit": word("limit", language)}
+    loops = {
+        "opsin": "Opsin",
+        "pytorch": "PyTorch",
+        "lightning": "Lightning",
+        "limit": word("limit", language),
+        "limit, memory kept": word("limit kept", language),
+    }
     header = [
         word("network", language),
         word("augmentation", language),
@@ -82,6 +93,7 @@ def train(results: Sequence[Mapping[str, Any]], language: str) -> str:
         "Opsin / Lightning",
         word("goal", language),
         f"Opsin / {loops['limit']}",
+        f"Opsin / {loops['limit, memory kept']}",
         word("goal", language),
     ]
     rows = [
@@ -93,13 +105,14 @@ def train(results: Sequence[Mapping[str, Any]], language: str) -> str:
             f"{row['opsin_to_lightning']:.2f}",
             word("at least", language, goal=f"{row['goal_to_peers']:.1f}"),
             f"{row['opsin_to_limit']:.3f}",
+            f"{row['opsin_to_limit_memory_kept']:.3f}",
             word("at least", language, goal=row["goal_to_limit"]),
         ]
         for row in result["rows"]
     ]
     workers = ", ".join(str(row["peers_workers"]) for row in result["rows"])
     loader = word("loader", language, batch=result["batch"], images=result["images"], workers=workers)
-    rounds = word("rounds", language, rounds=result["rounds"])
+    rounds = word("rounds apart", language, rounds=result["rounds"])
     return f"{table(header, rows)}\n{origin(result, language)}\n{rounds}\n{loader}\n"
 
 

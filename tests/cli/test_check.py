@@ -1,6 +1,7 @@
 """`opsin check` from the outside."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ def given(digits, digits_run, tmp_path_factory):
     test = digits.test
     pixels = test.pixels(Preprocess.simple(1, 28))
     for digit in range(10):
-        Image.fromarray(pixels[np.flatnonzero(test.labels == digit)[0]].squeeze()).save(folder / f"{digit}.png")
+        for turn in range(4):
+            picture = pixels[np.flatnonzero(test.labels == digit)[turn]].squeeze()
+            Image.fromarray(picture).save(folder / f"{digit}-{turn}.png")
     return [str(digits_run.path), str(folder)]
 
 
@@ -29,7 +32,7 @@ def test_the_verdict_for_people(given, capsys):
     assert main(["check", *given, *FAITHFUL]) == 0
     text = capsys.readouterr().out
     assert text.startswith("grad_cam at ")
-    assert "10 images: better than random" in text
+    assert "40 images: better than random" in text
     assert "\ndeletion " in text
     assert "the sanity check was not made" in text
 
@@ -41,7 +44,8 @@ def test_one_json_document_and_a_file(given, tmp_path, capsys):
     assert result["verdict"] == "better than random"
     assert result["method"] == "saliency"
     assert result["measures"]["deletion"]["protocol"]["steps"] == 5
-    assert [name.endswith(f"{i}.png") for i, name in enumerate(result["names"])] == [True] * 10
+    expected = [f"{digit}-{turn}.png" for digit in range(10) for turn in range(4)]
+    assert [Path(name).name for name in result["names"]] == expected
     assert Evidence.load(out).verdict == "better than random"
 
 
@@ -57,7 +61,7 @@ def test_an_unreadable_picture_is_named_and_the_others_are_checked(given, tmp_pa
     said = capsys.readouterr()
     assert "torn.png  not read" in said.err
     result = json.loads(said.out)
-    assert len(result["names"]) == 10
+    assert len(result["names"]) == 40
     assert result["unreadable"][0]["path"].endswith("torn.png")
     assert main(["check", given[0], str(tmp_path / "torn.png")]) == 1
 

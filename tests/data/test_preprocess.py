@@ -179,9 +179,14 @@ def test_crop_is_torchvision_s_resize_and_centre_crop(
     reference = v2.Compose([v2.Resize(round(size / crop), v2.InterpolationMode(interpolation)), v2.CenterCrop(size)])
     expected = np.asarray(reference(Image.fromarray(picture))).astype(int)
     difference = np.abs(preprocess.pixels(from_array(picture)) - expected)
-    # Pillow keeps the box in single precision, so a value may fall to the other side of a half. It also picks the
-    # cheaper of two orders of passes, and the bicubic filter's overshoot is cut off between them.
-    assert difference.max() <= 1 if interpolation == "bilinear" else difference.mean() < 0.6
+    # Pillow keeps the box in single precision, so a value may fall to the other side of a half, once in each of the two
+    # passes: nearly never in both. It also picks the cheaper of two orders of passes, and the bicubic filter's
+    # overshoot is cut off between them.
+    if interpolation == "bilinear":
+        assert difference.max() <= 2
+        assert np.mean(difference > 1) <= 0.005
+    else:
+        assert difference.mean() < 0.6
 
 
 def test_shrinking_is_antialiased() -> None:
