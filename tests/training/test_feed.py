@@ -13,8 +13,8 @@ from opsin.data.augment import build_augmentation
 from opsin.data.mixing import build_mixing
 from opsin.data.preprocess import Preprocess
 from opsin.training import feed as feeds
+from opsin.training.draws import step_generator
 from opsin.training.feed import Batch, FeatureFeed, PixelFeed, ahead
-from opsin.training.trainer import step_generator
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
 INDICES = np.arange(49, 9, -1)

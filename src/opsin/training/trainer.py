@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from opsin.data.sampling import Sampler
 from opsin.errors import CheckFailed
 from opsin.files import write_tensors
 from opsin.inference.scoring import epoch_scores
-from opsin.models.classifier import Classifier, evaluating
+from opsin.models.classifier import Classifier
 from opsin.models.weights import bare
 from opsin.training.checkpoint import (
     Checkpoint,
@@ -31,6 +30,9 @@ from opsin.training.checkpoint import (
     restore_optimiser,
     tensors_to_arrays,
 )
+from opsin.training.devices import flushed_denormals
+from opsin.training.divergence import first_non_finite
+from opsin.training.draws import seed_layers, step_generator
 from opsin.training.feed import Batch, Feed, Validation, ahead
 from opsin.training.losses import build_loss
 from opsin.training.memory import keep_freed_memory
@@ -40,6 +42,7 @@ from opsin.training.recorder.alarms import epoch_alarms
 from opsin.training.recorder.record import Recorder
 from opsin.training.recorder.writer import append_line, cut_lines, read_lines
 from opsin.training.schedules import build_schedule
+from opsin.training.signals import stop_on_signals
 from opsin.training.view import View
 
 CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints inside an epoch
@@ -119,7 +122,7 @@ class Trainer:
             OpsinError: the run folder could not be written.
         """
         keep_freed_memory()
-        with torch.random.fork_rng(), flushed_denormals(), _listening(self._stop), contextlib.ExitStack() as stack:
+        with torch.random.fork_rng(), flushed_denormals(), stop_on_signals(self._stop), contextlib.ExitStack() as stack:
             if self.recorder:
                 stack.callback(self.recorder.writer.close)
             self._begin(checkpoint)
@@ -407,92 +410,3 @@ class Trainer:
         for path in (self.out / "snapshots").glob("[0-9]*.*"):
             if int(path.stem) > step:
                 path.unlink()
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step's augmentation and mixing, as a function of (seed, step) alone, so that a resumed
-    run draws what an uninterrupted one would."""
-    return torch.Generator().manual_seed(_mixed(seed, step) ^ 0x5DEECE66D)
-
-
-def seed_layers(seed: int, step: int) -> None:
-    """Seed what layers draw from (dropout) for one step.
-
-    Not with `torch.manual_seed`: for every kind of device that is not in use it formats and keeps a stack trace, which
-    costs a small network a tenth of its time, and memory without end.
-    """
-    value = _mixed(seed, step)
-    torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(value)
-    if torch.backends.mps.is_available():
-        torch.mps.manual_seed(value)
-
-
-def _mixed(seed: int, step: int) -> int:
-    """63 bits that differ thoroughly between neighbouring steps: splitmix64's finaliser (Steele et al. 2014)."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + step + 1) & 0xFFFFFFFFFFFFFFFF
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return (mixed ^ (mixed >> 31)) >> 1
-
-
-def first_non_finite(module: nn.Module, inputs: torch.Tensor) -> str:
-    """The first place, in the order of computation, that holds a NaN or an infinity: the input, a weight or an
-    output."""
-    if not bool(torch.isfinite(inputs).all()):
-        return "the input batch"
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            return f"the weights {name}"
-    found: list[str] = []
-    handles = []
-
-    def look(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if not found and isinstance(output, torch.Tensor) and not bool(torch.isfinite(output).all()):
-                found.append(f"the output of {name}")
-
-        return hook
-
-    try:
-        for name, part in module.named_modules():
-            if name and next(part.children(), None) is None:
-                handles.append(part.register_forward_hook(look(name)))
-        with evaluating(module), torch.no_grad():
-            module(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else "the loss itself"
-
-
-@contextlib.contextmanager
-def flushed_denormals() -> Iterator[None]:
-    """Within the block denormal numbers count as 0: they make convolutions tens of times slower."""
-    flushed_before = not bool(torch.tensor(1e-310, dtype=torch.float64) > 0)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(flushed_before)
-
-
-@contextlib.contextmanager
-def _listening(stop: threading.Event) -> Iterator[None]:
-    """Within the block SIGTERM and Ctrl-C ask for a checkpoint and a clean end; a second Ctrl-C interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals can only be handled in the main thread
-        return
-
-    def ask(number: int, _frame: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
