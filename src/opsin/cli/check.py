@@ -57,6 +57,8 @@ def check(
         print(f"{item.path}  not read: {item.reason}", file=sys.stderr)
     if not names:
         raise CheckFailed(f"none of the {len(unreadable)} files could be read, first {unreadable[0].reason}")
+    if target == "all":
+        raise OpsinError("--target all stands for several classes; give one class")
     explanation = explain(classifier, inputs, method, target, layer, seed)
     if not isinstance(explanation, Explanation):
         raise OpsinError(f"--target {target} stands for several classes; give one class")
