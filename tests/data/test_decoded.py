@@ -437,11 +437,11 @@ def test_too_little_room_is_said_before_anything_is_written(paths, hashes, cache
     fill(paths, hashes)
 
 
-def test_only_what_is_missing_needs_room(paths, hashes, monkeypatch):
+def test_only_what_is_missing_needs_room(paths, hashes, expected, monkeypatch):
     interrupted(paths, hashes, 20)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**9, 10**9, module.RESERVE + 300))
-    fill(paths, hashes)
+    np.testing.assert_array_equal(fill(paths, hashes), expected)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -42,7 +42,7 @@ def test_a_pair_is_a_difference():
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("bees", "there is no class 'bees'; did you mean bee"),
+        ("bees", r"there is no class 'bees' \(did you mean bee\?\)"),
         ("x", "there is no class 'x'; the classes are ant, bee, cat"),
         (3, "target 3 is beyond the 3 classes; give 0 to 2"),
         (-1, "target -1 is beyond the 3 classes"),

@@ -33,14 +33,15 @@ def demo(
         language: the language in which the report opens.
         json: print one JSON document.
     """
-    from opsin.cli.show import document, scores_text
+    from opsin.cli.show import document, progress, scores_text
     from opsin.data.load import load_data
     from opsin.reporting.report import report
     from opsin.training.train import free_folder, train
 
     source, _ = DEMOS[name]
     given = settings.model_dump(include=settings.model_fields_set) if settings else {}
-    images = load_data(data or source, seed=given.get("seed", 0))
+    with progress() as advance:
+        images = load_data(data or source, seed=given.get("seed", 0), progress=advance)
     folder = out or free_folder(Path("runs") / (name if data is None else images.name))
     run = train(model, images, Recipe(**given), out=folder)
     if run.status != "finished":

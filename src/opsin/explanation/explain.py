@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean
 from opsin.explanation.job import Answer, Job, Method
 from opsin.explanation.layers import Layer, find_layers
 from opsin.explanation.methods import METHODS
@@ -22,7 +22,6 @@ from opsin.explanation.targets import Targets, resolve_targets
 from opsin.models.black_box import BlackBox, open_onnx
 from opsin.models.classifier import Classifier
 from opsin.models.load import load_model
-from opsin.models.sources.order import did_you_mean
 from opsin.records import Explanation
 
 DOUBLY_NORMALISED_BELOW = 0.02  # spread of the whole input, where images usually have about 1

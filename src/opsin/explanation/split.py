@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, first_line
 from opsin.explanation.targets import Targets
 from opsin.models.classifier import Classifier, evaluating
 from opsin.models.weights import bare
@@ -142,7 +142,7 @@ def _forward(model: Classifier, module: nn.Module, inputs: Tensor) -> Any:
     except OpsinError:
         raise
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise OpsinError(
             f"{model.label} cannot take an input of shape {tuple(inputs.shape)}: {reason}; give images of the size "
             "that it was built for"

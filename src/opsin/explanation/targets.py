@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, some
 
 ALL = "all"
 
@@ -85,11 +85,7 @@ def class_index(item: Any, classes: Sequence[str], width: int) -> int:
     if isinstance(item, str):
         if item in classes:
             return list(classes).index(item)
-        import difflib
-
-        near = difflib.get_close_matches(item, classes, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else f"the classes are {', '.join(classes[:8])}"
-        raise OpsinError(f"there is no class {item!r}; {hint}")
+        raise OpsinError(f"there is no class {item!r}{did_you_mean(item, classes)}; the classes are {some(classes, 8)}")
     if isinstance(item, bool) or not isinstance(item, int | np.integer | Tensor):
         raise OpsinError(f"a target of type {type(item).__name__} was given; expected a class name or an index")
     index = int(item)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from opsin.data.images import open_images
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, first_line
 from opsin.files import to_json
 from opsin.models.weights import bare, save_weights
 from opsin.records import Unreadable
@@ -227,7 +227,7 @@ class Classifier:
                 f"{self.label} ran out of memory on a batch of {len(batch)}; give a smaller batch_size"
             ) from error
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise OpsinError(
                 f"{self.label} cannot take an input of shape {tuple(batch.shape)}: {reason}; expected "
                 f"{self._expected_shape()}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, first_line
 from opsin.models.classifier import evaluating
 from opsin.models.weights import bare
 
@@ -156,7 +156,7 @@ def _run(module: nn.Module, inputs: Tensor) -> None:
     try:
         module(inputs)
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise OpsinError(
             f"{type(module).__name__} cannot take an input of shape {tuple(inputs.shape)}: {reason}; give "
             "the shape that it was built for"

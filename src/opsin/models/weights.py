@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, first_line
 from opsin.files import replacing
 
 # Where training scripts keep the state dict inside what they save, and the prefixes that wrappers put before its keys.
@@ -154,7 +154,7 @@ def _read_pickle(path: Path) -> Any:
                 f"{path} holds more than tensors and was not opened, because opening it could run code; save "
                 "it again with torch.save(model.state_dict(), path)"
             ) from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise OpsinError(
             f"cannot read {path}: {reason}; it is damaged or not a PyTorch file: save it again with "
             "torch.save(model.state_dict(), path)"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import torch
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import nn
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, first_line
 
 FUSED = ("sgd", "momentum", "nesterov", "adam", "adamw")
 """These update all weights in one kernel; timm's own walk through them one by one or in groups."""
@@ -42,20 +41,16 @@ def build_optimiser(
     try:
         return create_optimizer_v2(module, name, lr=lr, weight_decay=weight_decay, momentum=momentum, **options)
     except (AssertionError, ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise OpsinError(f"optimizer {name!r} cannot be used here: {_first_line(error)}; try adamw or sgd") from error
+        reason = first_line(error).rstrip(".")
+        raise OpsinError(f"optimizer {name!r} cannot be used here: {reason}; try adamw or sgd") from error
 
 
 def _check(name: str) -> None:
-    known = list_optimizers()
+    known = [str(item) for item in list_optimizers()]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "expected sgd, adam, adamw or a name of timm.optim"
-        raise OpsinError(f"optimizer {name!r} is unknown; {hint}")
+        near = did_you_mean(name, known)
+        raise OpsinError(f"optimizer {name!r} is unknown{near}; expected sgd, adam, adamw or a name of timm.optim")
     if get_optimizer_info(name).second_order:
         raise OpsinError(f"optimizer {name!r} needs second derivatives, which no step computes; try adamw or sgd")
     if name.startswith("kron"):
         raise OpsinError(f"optimizer {name!r} draws numbers of its own that no resume restores; try adamw or sgd")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean
 from opsin.files import read_json
 
 SGD_FAMILY = ("sgd", "momentum", "nesterov")
@@ -205,7 +204,6 @@ def _one_line(error: ValidationError, settings: Mapping[str, Any]) -> str:
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"][:1])) or "recipe"
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Recipe.model_fields, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "see opsin train --help for the settings"
-        return f"unknown setting {name}={settings.get(name)!r}; {hint}"
+        near = did_you_mean(name, list(Recipe.model_fields))
+        return f"unknown setting {name}={settings.get(name)!r}{near}; see opsin train --help for the settings"
     return f"{name}={settings.get(name)!r} cannot be used: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.inference.engines import fused, onnx_runtime
 from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier
-from opsin.models.sources.order import did_you_mean
 from opsin.models.weights import bare
 
 AUTO = "auto"
@@ -155,7 +154,7 @@ def _open(eager: Engine, memory: _Memory, name: str, inputs: Tensor) -> Engine |
     try:
         logits = _answers(model, runner, inputs)
     except Exception as error:  # a copy may fail in any way, and eager did not
-        return _reason(error)
+        return first_line(error)
     difference = _difference(logits, eager.logits)
     if not difference <= AGREE:
         return f"its scores differ from eager's by {difference:.2g} of the largest score, more than {AGREE:g}"
@@ -171,7 +170,7 @@ def _built(model: Classifier, memory: _Memory, name: str, inputs: Tensor) -> Run
         try:
             memory.built[key] = ENGINES[name](model, inputs)
         except Exception as error:  # exporters and copies fail in many ways; each means that eager is used
-            memory.built[key] = _reason(error)
+            memory.built[key] = first_line(error)
     return memory.built[key]
 
 
@@ -252,7 +251,3 @@ def _difference(logits: Tensor, expected: Tensor) -> float:
         return float("nan")
     scale = float(expected.abs().max())
     return float((logits - expected).abs().max()) / scale if scale else float(logits.abs().max())
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
