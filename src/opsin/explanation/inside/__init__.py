@@ -1,0 +1,5 @@
+"""`opsin.inside`: what the inside of a network responds to.
+
+Each function stands in a module of its own name. They are imported here at once: a name of this package is always the
+function and never the module.
+"""
