@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opsin.errors import OpsinError
 from opsin.files import read_tensors, to_json, write_tensors
 from opsin.records.common import jsonable
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Explanation:
         error: float32 `(n,)`: standard error of a stochastic method's map, averaged over its places; or None.
         completeness: float32 `(n,)`: sum of the map minus the change of the score that it should explain, where the
             method promises that they are equal; or None.
-        geometry: float64 `(n, 4)`: top, left, bottom, right of the input in the original picture's pixels, or None.
+        probabilities: float32 `(n,)`: the softmax probability of the target class, or None where it is not known.
+        geometry: float64 `(n, 4)`: top, left, bottom, right of the input in the original picture's pixels, upright; or
+            None where it is not known. The box may reach beyond the picture (`fit="pad"`).
         display: (mean, std) per channel with which `inputs` become pixels again (`input * std + mean` lies in 0..1), or
             None: they are scaled from their own smallest and largest value.
         notes: warnings that belong to the maps, such as a blank one.
@@ -55,11 +61,12 @@ class Explanation:
     seconds: float = 0.0
     error: np.ndarray | None = None
     completeness: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
     geometry: np.ndarray | None = None
     display: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     notes: tuple[str, ...] = ()
 
-    _ARRAYS = ("maps", "inputs", "targets", "against", "error", "completeness", "geometry")
+    _ARRAYS = ("maps", "inputs", "targets", "against", "error", "completeness", "probabilities", "geometry")
 
     def __post_init__(self) -> None:
         images, size = len(self.inputs), self.inputs.shape[-2:]
@@ -77,6 +84,31 @@ class Explanation:
         spread = self.maps.max(axis=(1, 2), keepdims=True) - low
         scaled = np.divide(self.maps - low, spread, out=np.zeros_like(self.maps), where=spread > 0)
         return dataclasses.replace(self, maps=scaled)
+
+    def rows(self, chosen: Sequence[int]) -> Explanation:
+        """The explanation of some of the images, in the order of `chosen`."""
+        positions = [int(position) for position in chosen]
+        parts = {name: value[positions] for name in self._ARRAYS if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(self, names=tuple(self.names[position] for position in positions), **parts)
+
+    def overlay(
+        self, index: int = 0, *, original: Image.Image | np.ndarray | str | Path | None = None, longest: int = 4096
+    ) -> Image.Image:
+        """The map on its picture, as an RGB image in which the photograph stays readable.
+
+        Args:
+            index: which image.
+            original: the picture that was explained (a path, a PIL image, or uint8 `(h, w)` or `(h, w, c)`): the map
+                is laid on it at the place that the input was taken from, and the rest is shown as it is. None: on the
+                input itself, small ones enlarged pixel by pixel.
+            longest: a longer original is shrunk until its longer side has so many pixels.
+
+        Raises:
+            OpsinError: there is no such image, or it is not known where the input lies in the original.
+        """
+        from opsin.reporting.pictures import overlay_of
+
+        return overlay_of(self, index, original, longest)
 
     def save(self, path: str | Path) -> None:
         """Write a `.safetensors` file; `Explanation.load` reads it back."""

@@ -1,0 +1,8 @@
+"""Explanations as pictures: overlays, contact sheets and grids of methods, for PNG."""
+
+from opsin.reporting.pictures.grid import method_grid
+from opsin.reporting.pictures.overlays import display_pixels, overlay, overlay_original
+from opsin.reporting.pictures.sheet import contact_sheet
+from opsin.reporting.pictures.single import overlay_of
+
+__all__ = ["contact_sheet", "display_pixels", "method_grid", "overlay", "overlay_of", "overlay_original"]

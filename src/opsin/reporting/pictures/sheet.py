@@ -1,0 +1,83 @@
+"""A contact sheet: many images with one method's maps on them."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from opsin.errors import OpsinError
+from opsin.records import Explanation
+from opsin.reporting.pictures.pieces import (
+    BAR_HEIGHT,
+    NARROWEST,
+    Line,
+    Scale,
+    colour_bar,
+    drawn,
+    heading,
+    method_line,
+    range_text,
+    shown_size,
+    target_text,
+    tile,
+)
+from opsin.reporting.pictures.text import GROUND, INK, SMALL, SOFT, TITLE, image_label, undrawn
+
+MARGIN, GAP = 24, 16
+WIDEST = 1488  # six pictures of 224 pixels
+BAR_WIDTH = 320
+
+
+def contact_sheet(
+    explanation: Explanation, *, columns: int | None = None, limit: int = 48, scale: Scale = "image"
+) -> Image.Image:
+    """Overlays side by side, each with its name, its class and the range of its map; a colour bar at the foot.
+
+    Args:
+        explanation: the maps.
+        columns: images in a row; None: as many as are about 1,500 pixels wide.
+        limit: only the first so many are shown; the head says of how many.
+        scale: the full colour stands for each map's own largest magnitude ("image"), or for that of all ("column").
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        OpsinError: there is nothing to show, or a setting is out of range.
+    """
+    if (columns is not None and columns < 1) or limit < 1:
+        raise OpsinError(f"columns={columns} and limit={limit} were given; expected at least 1 of each")
+    if not len(explanation):
+        raise OpsinError("the explanation holds no images; explain one or more")
+    count = min(limit, len(explanation))
+    width = max(shown_size(explanation)[0], NARROWEST)
+    columns = min(columns or max(1, (WIDEST - 2 * MARGIN + GAP) // (width + GAP)), count)
+    tiles = [
+        tile(picture, _caption(explanation, position), width)
+        for position, picture in enumerate(drawn(explanation, scale, count))
+    ]
+    wide = columns * (width + GAP) - GAP
+    head = heading(_head(explanation, count), wide)
+    step = tiles[0].height + GAP
+    bar_top = MARGIN + head.height + 8 + -(-count // columns) * step
+    out = Image.new("RGB", (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + MARGIN), GROUND)
+    out.paste(head, (MARGIN, MARGIN))
+    for position, one in enumerate(tiles):
+        row, column = divmod(position, columns)
+        out.paste(one, (MARGIN + column * (width + GAP), MARGIN + head.height + 8 + row * step))
+    out.paste(colour_bar(explanation, scale, min(wide, BAR_WIDTH)), (MARGIN, bar_top))
+    return out
+
+
+def _caption(explanation: Explanation, position: int) -> list[Line]:
+    return [
+        Line(target_text(explanation, position), INK),
+        Line(range_text(explanation, position)),
+        Line(image_label(explanation.names[position], position), keep_end=True),
+    ]
+
+
+def _head(explanation: Explanation, count: int) -> list[tuple[str, int, str]]:
+    images = f"{count:,} of {len(explanation):,} images" if count < len(explanation) else f"{count:,} images"
+    lines = [(method_line(explanation), TITLE, INK), (images, SMALL, SOFT)]
+    notes = [note for note in (undrawn(explanation), *explanation.notes) if note]
+    return [*lines, *((note, SMALL, SOFT) for note in notes)]
