@@ -13,6 +13,7 @@ from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
     LINE,
     NARROWEST,
+    SCALE_NOTE,
     Line,
     Scale,
     badge,
@@ -54,23 +55,19 @@ def method_grid(
         OpsinError: the images differ, or there are more or fewer verdicts or titles than explanations.
     """
     _check(explanations, verdicts, titles, limit)
-    first = explanations[0]
-    count = min(limit, len(first))
-    width = max(shown_size(first)[0], NARROWEST)
+    parts = [item.rows(range(min(limit, len(item)))) for item in explanations]
+    width = max(shown_size(parts[0])[0], NARROWEST)
     heads = [
         _head(item, titles[at] if titles else item.method, verdicts[at] if verdicts else None, width)
-        for at, item in enumerate(explanations)
+        for at, item in enumerate(parts)
     ]
-    columns = [_pictures(first, explanations, count, width)]
-    columns += [_maps(item, scale, count, width) for item in explanations]
-    note = undrawn(first)
-    foot = [heading([(note, SMALL, SOFT)], (width + GAP) * len(columns) - GAP)] if note else []
-    head_height, step = max(head.height for head in heads), columns[0][0].height + GAP
-    top = MARGIN + head_height + 8
-    size = (
-        2 * MARGIN + len(columns) * (width + GAP) - GAP,
-        top + count * step + BAR_HEIGHT + MARGIN + sum(item.height for item in foot),
-    )
+    same = _same_targets(parts)
+    columns = [_pictures(parts[0], same, width), *(_maps(item, same, scale, width) for item in parts)]
+    notes = [(note, SMALL, SOFT) for note in (SCALE_NOTE, undrawn(parts[0])) if note]
+    foot = heading(notes, (width + GAP) * len(columns) - GAP)
+    top, step = MARGIN + max(head.height for head in heads) + 8, columns[0][0].height + GAP
+    bar_top = top + len(parts[0]) * step
+    size = (foot.width + 2 * MARGIN, bar_top + BAR_HEIGHT + 8 + foot.height + MARGIN)
     out = Image.new("RGB", size, GROUND)
     for at, column in enumerate(columns):
         left = MARGIN + at * (width + GAP)
@@ -78,9 +75,8 @@ def method_grid(
             out.paste(one, (left, top + row * step))
         if at:
             out.paste(heads[at - 1], (left, MARGIN))
-            out.paste(colour_bar(explanations[at - 1], scale, width), (left, top + count * step))
-    for item in foot:
-        out.paste(item, (MARGIN, top + count * step + BAR_HEIGHT + 8))
+            out.paste(colour_bar(parts[at - 1], scale, width), (left, bar_top))
+    out.paste(foot, (MARGIN, bar_top + BAR_HEIGHT + 8))
     return out
 
 
@@ -112,32 +108,34 @@ def _head(explanation: Explanation, title: str, verdict: str | None, width: int)
     return out
 
 
-def _same_targets(explanations: Sequence[Explanation]) -> bool:
-    first = explanations[0]
-    return all(
-        (item.targets == first.targets).all() and (item.against is None) == (first.against is None)
-        for item in explanations
-    )
+def _same_targets(parts: Sequence[Explanation]) -> bool:
+    """Whether all columns explain the same score of each image."""
+    first = [_scores(parts[0], row) for row in range(len(parts[0]))]
+    return all([_scores(item, row) for row in range(len(item))] == first for item in parts[1:])
 
 
-def _pictures(first: Explanation, explanations: Sequence[Explanation], count: int, width: int) -> list[Image.Image]:
-    """The images themselves, with their class where all columns explain the same one."""
-    same = _same_targets(explanations)
-    return [
-        tile(
-            fitted(Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).convert("RGB")),
-            [
-                Line(target_text(first, row) if same else "", INK),
-                Line(image_label(first.names[row], row), keep_end=True),
-            ],
-            width,
-        )
-        for row, pixels in enumerate(display_pixels(first.rows(range(count))))
-    ]
+def _scores(explanation: Explanation, row: int) -> tuple[int, int | None]:
+    against = explanation.against
+    return int(explanation.targets[row]), None if against is None else int(against[row])
 
 
-def _maps(explanation: Explanation, scale: Scale, count: int, width: int) -> list[Image.Image]:
-    return [
-        tile(picture, [Line(range_text(explanation, row)), Line(target_text(explanation, row))], width)
-        for row, picture in enumerate(drawn(explanation, scale, count))
-    ]
+def _pictures(first: Explanation, same: bool, width: int) -> list[Image.Image]:
+    """The images themselves, with the class where all columns explain the same one."""
+    tiles = []
+    for row, pixels in enumerate(display_pixels(first)):
+        name = Line(image_label(first.names[row], row), keep_end=True)
+        lines = [Line(target_text(first, row), INK), name] if same else [name, Line("")]
+        grey = pixels.shape[2] == 1
+        picture = Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
+        tiles.append(tile(fitted(picture), lines, width))
+    return tiles
+
+
+def _maps(explanation: Explanation, same: bool, scale: Scale, width: int) -> list[Image.Image]:
+    """The overlays, with the range of each map, and the class where the columns explain different ones."""
+    tiles = []
+    for row, picture in enumerate(drawn(explanation, scale)):
+        range_line = Line(range_text(explanation, row))
+        lines = [range_line, Line("")] if same else [Line(target_text(explanation, row), INK), range_line]
+        tiles.append(tile(picture, lines, width))
+    return tiles

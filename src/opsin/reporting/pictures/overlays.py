@@ -11,6 +11,8 @@ from opsin.reporting.figures.colours import diverging, levels, sequential
 
 STRONGEST = 0.85
 """Opacity of the highest value: the photograph's texture still shows through."""
+FADING = 2
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as for grey inputs
 
 
 def display_pixels(explanation: Explanation) -> np.ndarray:
@@ -63,8 +65,13 @@ def overlay(
     high = float(np.abs(values).max()) if high is None else high
     shares = np.clip(values / high, -1 if signed else 0, 1) if high > 0 else np.zeros_like(values)
     colours = diverging()[levels(shares, -1, 1)] if signed else sequential()[levels(shares, 0, 1)]
-    opacity = (STRONGEST * np.abs(shares) ** 0.75)[..., None]
-    mixed = np.broadcast_to(image, (*values.shape, 3)) * (1 - opacity) + colours * opacity
+    sizes = np.abs(shares)[..., None]
+    # the photograph loses its own colours first, so that an orange thing is not taken for an orange map
+    picture = image.astype(np.float32)
+    grey = picture @ LUMA if image.shape[2] == 3 else picture[..., 0]
+    picture = picture + (grey[..., None] - picture) * (1 - (1 - sizes) ** FADING)
+    opacity = STRONGEST * sizes**0.75
+    mixed = picture * (1 - opacity) + colours * opacity
     return Image.fromarray(np.round(mixed).astype(np.uint8))
 
 

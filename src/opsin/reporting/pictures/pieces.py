@@ -21,6 +21,8 @@ SIDE = 224
 """A shown picture is at most so many pixels wide and high."""
 NARROWEST = 144  # captions need some room
 LINE = 17  # pixels from one line of small text to the next
+FULL_COLOUR = 0.995
+SCALE_NOTE = "full colour: what 99.5 % of each map lies under; the numbers are the range of each map"
 BAR, BAR_HEIGHT = 8, 8 + 4 + LINE
 
 Scale = Literal["image", "column"]
@@ -46,7 +48,7 @@ def fitted(picture: Image.Image, side: int = SIDE) -> Image.Image:
 
 
 def shown_size(explanation: Explanation) -> tuple[int, int]:
-    """Width and height of each of its pictures when shown."""
+    """Width and height of each of its pictures as they are shown."""
     height, width = explanation.maps.shape[1:]
     return fitted(Image.new("L", (width, height))).size
 
@@ -57,22 +59,24 @@ def is_signed(explanation: Explanation) -> bool:
 
 
 def highs(explanation: Explanation, scale: Scale) -> np.ndarray:
-    """float `(n,)`: the value of the full colour, per image.
+    """float32 `(n,)`: the value of the full colour, per image: the magnitude under which `FULL_COLOUR` of a map lies.
+    One outlying pixel would make everything else invisible; where so much of a map is zero, its largest magnitude.
 
     Raises:
         OpsinError: there is no such scale.
     """
     if scale not in ("image", "column"):
         raise OpsinError(f"scale was given as {scale!r}; expected 'image' (each map's own) or 'column' (one for all)")
-    own = np.abs(explanation.maps).max(axis=(1, 2))
+    sizes = np.abs(explanation.maps).reshape(len(explanation), -1)
+    own = np.quantile(sizes, FULL_COLOUR, axis=1) if len(sizes) else np.zeros(0)
+    own = np.where(own > 0, own, sizes.max(axis=1, initial=0))
     return own if scale == "image" else np.full_like(own, own.max(initial=0))
 
 
-def drawn(explanation: Explanation, scale: Scale, count: int) -> list[Image.Image]:
-    """The first `count` overlays at the size at which they are shown."""
-    part = explanation.rows(range(count))
+def drawn(explanation: Explanation, scale: Scale) -> list[Image.Image]:
+    """The overlays as they are shown."""
     signed = is_signed(explanation)
-    rows = zip(display_pixels(part), part.maps, highs(explanation, scale), strict=False)
+    rows = zip(display_pixels(explanation), explanation.maps, highs(explanation, scale), strict=True)
     return [fitted(overlay(pixels, values, signed=signed, high=float(high))) for pixels, values, high in rows]
 
 
@@ -116,7 +120,7 @@ def colour_bar(explanation: Explanation, scale: Scale, width: int) -> Image.Imag
     out.paste(Image.fromarray(np.broadcast_to(colours, (BAR, width, 3)).copy()), (0, 0))
     high = float(highs(explanation, scale).max(initial=0))
     # each map's own scale has no one number: the caption of each map says its range
-    texts = ("low", "high of each") if scale == "image" else (number(-high), number(high))
+    texts = ("-high of each", "high of each") if scale == "image" else (number(-high), number(high))
     low = texts[0] if signed else "0"
     draw = ImageDraw.Draw(out)
     write(draw, (0, BAR + 3), low, SMALL, SOFT)

@@ -9,6 +9,7 @@ from opsin.records import Explanation
 from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
     NARROWEST,
+    SCALE_NOTE,
     Line,
     Scale,
     colour_bar,
@@ -23,7 +24,7 @@ from opsin.reporting.pictures.pieces import (
 from opsin.reporting.pictures.text import GROUND, INK, SMALL, SOFT, TITLE, image_label, undrawn
 
 MARGIN, GAP = 24, 16
-WIDEST = 1488  # six pictures of 224 pixels
+WIDEST, NARROWEST_SHEET = 1488, 320  # six pictures of 224 pixels; a head that can be read
 BAR_WIDTH = 320
 
 
@@ -48,23 +49,22 @@ def contact_sheet(
         raise OpsinError(f"columns={columns} and limit={limit} were given; expected at least 1 of each")
     if not len(explanation):
         raise OpsinError("the explanation holds no images; explain one or more")
-    count = min(limit, len(explanation))
-    width = max(shown_size(explanation)[0], NARROWEST)
-    columns = min(columns or max(1, (WIDEST - 2 * MARGIN + GAP) // (width + GAP)), count)
-    tiles = [
-        tile(picture, _caption(explanation, position), width)
-        for position, picture in enumerate(drawn(explanation, scale, count))
-    ]
-    wide = columns * (width + GAP) - GAP
-    head = heading(_head(explanation, count), wide)
-    step = tiles[0].height + GAP
-    bar_top = MARGIN + head.height + 8 + -(-count // columns) * step
-    out = Image.new("RGB", (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + MARGIN), GROUND)
+    part = explanation.rows(range(min(limit, len(explanation))))
+    width = max(shown_size(part)[0], NARROWEST)
+    columns = min(columns or max(1, (WIDEST - 2 * MARGIN + GAP) // (width + GAP)), len(part))
+    tiles = [tile(picture, _caption(part, position), width) for position, picture in enumerate(drawn(part, scale))]
+    wide = max(columns * (width + GAP) - GAP, NARROWEST_SHEET)
+    head, foot = heading(_head(part, len(explanation)), wide), heading([(SCALE_NOTE, SMALL, SOFT)], wide)
+    top, step = MARGIN + head.height + 8, tiles[0].height + GAP
+    bar_top = top + -(-len(part) // columns) * step
+    size = (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + 4 + foot.height + MARGIN)
+    out = Image.new("RGB", size, GROUND)
     out.paste(head, (MARGIN, MARGIN))
     for position, one in enumerate(tiles):
         row, column = divmod(position, columns)
-        out.paste(one, (MARGIN + column * (width + GAP), MARGIN + head.height + 8 + row * step))
-    out.paste(colour_bar(explanation, scale, min(wide, BAR_WIDTH)), (MARGIN, bar_top))
+        out.paste(one, (MARGIN + column * (width + GAP), top + row * step))
+    out.paste(colour_bar(part, scale, min(wide, BAR_WIDTH)), (MARGIN, bar_top))
+    out.paste(foot, (MARGIN, bar_top + BAR_HEIGHT + 4))
     return out
 
 
@@ -76,8 +76,8 @@ def _caption(explanation: Explanation, position: int) -> list[Line]:
     ]
 
 
-def _head(explanation: Explanation, count: int) -> list[tuple[str, int, str]]:
-    images = f"{count:,} of {len(explanation):,} images" if count < len(explanation) else f"{count:,} images"
-    lines = [(method_line(explanation), TITLE, INK), (images, SMALL, SOFT)]
-    notes = [note for note in (undrawn(explanation), *explanation.notes) if note]
+def _head(part: Explanation, total: int) -> list[tuple[str, int, str]]:
+    images = f"{len(part):,} of {total:,} images" if len(part) < total else f"{total:,} images"
+    lines = [(method_line(part), TITLE, INK), (images, SMALL, SOFT)]
+    notes = [note for note in (undrawn(part), *part.notes) if note]
     return [*lines, *((note, SMALL, SOFT) for note in notes)]

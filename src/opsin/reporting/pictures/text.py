@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from pathlib import PurePath
 
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from opsin.records import Explanation
 
@@ -106,7 +106,11 @@ def _font(at: int, size: int) -> Font | None:
 @cache
 def _has(at: int, sign: str) -> bool:
     font = _font(at, BODY)
-    if font is None:
-        return False
-    # what a font lacks is drawn as its box for missing signs, which no noncharacter can fail to be
-    return sign == " " or bytes(font.getmask(sign)) != bytes(font.getmask("\U0010fffe"))
+    # what a font lacks is drawn as its box for missing signs; no font has the noncharacter
+    return font is not None and (sign == " " or _drawing(font, sign) != _drawing(font, "\U0010fffe"))
+
+
+def _drawing(font: Font, sign: str) -> bytes:
+    out = Image.new("L", (2 * BODY, 2 * BODY))
+    ImageDraw.Draw(out).text((0, 0), sign, 255, font)
+    return out.tobytes()
