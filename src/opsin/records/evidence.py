@@ -79,6 +79,7 @@ class Evidence:
         seed: of all draws.
         seconds: wall time.
         notes: what a reader has to know to judge the figures.
+        weights: content hash of the weights file, where the evidence is kept in a run; else "".
     """
 
     verdict: str
@@ -95,6 +96,7 @@ class Evidence:
     seed: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    weights: str = ""
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
