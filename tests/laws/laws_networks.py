@@ -55,15 +55,31 @@ class Answering(nn.Module):
         return {"logits": self.fc(F.gelu(self.conv(x)).mean(dim=(-2, -1)))}
 
 
+class Pooled(nn.Module):
+    """A transformer of PyTorch's own layers, without a class token: the patches are averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 12, 4, stride=4)
+        block = nn.TransformerEncoderLayer(12, 2, 24, dropout=0.1, batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(12)
+        self.fc = nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.norm(self.blocks(self.patches(x).flatten(2).transpose(1, 2))).mean(dim=1))
+
+
 SIZE = 16
-KINDS = ("functional", "inplace", "answering", "resnet_small", "vit_small")
+CONVOLUTIONAL = ("functional", "inplace", "answering", "resnet_small")
+KINDS = (*CONVOLUTIONAL, "vit_small", "pooled")
 
 
 def network(kind: str) -> opsin.Classifier:
     """A network with seeded random weights for `(n, 3, 16, 16)`, four classes, and scores that differ by image."""
     classes = ("ant", "bee", "cat", "dog")
     torch.manual_seed(1)
-    own = {"functional": Functional, "inplace": Inplace, "answering": Answering}
+    own = {"functional": Functional, "inplace": Inplace, "answering": Answering, "pooled": Pooled}
     if kind in own:
         model = opsin.Classifier(own[kind](), classes=classes)
     else:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from laws_networks import KINDS, SIZE, images, network
+from laws_networks import CONVOLUTIONAL, KINDS, SIZE, images, network
 
 import opsin
 from opsin.errors import OpsinError
@@ -16,7 +16,8 @@ from opsin.explanation.methods import METHODS
 pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
 
 # Where a method refuses a kind of network, with a reason; everywhere else it has to work.
-REFUSED = {("cam", "functional"), ("cam", "inplace"), ("cam", "answering"), ("cam", "vit_small")}
+REFUSED = {("cam", kind) for kind in KINDS if kind != "resnet_small"}
+REFUSED |= {(method, kind) for method in METHODS if METHODS[method].family == "attention" for kind in CONVOLUTIONAL}
 ABOUT = [
     pytest.param(method, kind, id=f"{method}-{kind}")
     for method in METHODS

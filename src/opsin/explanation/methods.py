@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opsin.explanation.attention import rollout
 from opsin.explanation.cam import closed_form, gradient_cams
 from opsin.explanation.gradient import guided, input_gradients, smooth_grad
 from opsin.explanation.job import Method
@@ -72,6 +73,17 @@ METHODS: dict[str, Method] = {
         smooth_grad.smooth_grad, "gradient", "SmoothGrad, Smilkov et al. 2017",
         needs="what the method that it smooths needs (of=...)", cost="1 + samples x that method's",
         fails="where noise takes the picture away from what the network knows", stochastic=True, wraps=True,
+    ),
+    "attention_rollout": Method(
+        rollout.attention_rollout, "attention", "Attention rollout, Abnar and Zuidema 2020",
+        needs="attention of all patches over all", cost="1, and 2 more for one image", class_specific=False,
+        fails="the same for every class; knows nothing of values and perceptrons, and bright spots of deep "
+        "networks may be places where they store something else (Darcet et al. 2024)",
+    ),
+    "grad_attention_rollout": Method(
+        rollout.grad_attention_rollout, "attention", "Gradient-weighted attention, Chefer et al. 2021",
+        needs="attention of all patches over all, and gradients", cost="about 3",
+        fails="keeps only what speaks for the class; knows nothing of values and perceptrons",
     ),
     "score_cam": Method(
         score_cam.score_cam, "perturbation", "Score-CAM, Wang et al. 2020",

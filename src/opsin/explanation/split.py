@@ -80,7 +80,7 @@ def split_pass(model: Classifier, inputs: Tensor, layers: Sequence[str]) -> Spli
 def _run(model: Classifier, inputs: Tensor, layers: Sequence[str], mode: Any) -> Split:
     module = bare(model.module)
     with evaluating(module), normal_mode(), mode, _cut_at(module, layers) as outputs:
-        logits = model.read_output(_forward(model, module, inputs), len(inputs))
+        logits = model.read_output(run_module(model, module, inputs), len(inputs))
     missing = [name for name in layers if name not in outputs]
     if missing:
         raise OpsinError(f"layer {missing[0]} did not run for this input; choose a layer that forward uses")
@@ -136,7 +136,8 @@ def with_tensor(output: Any, tensor: Tensor) -> Any:
     return type(output)([tensor, *output[1:]])
 
 
-def _forward(model: Classifier, module: nn.Module, inputs: Tensor) -> Any:
+def run_module(model: Classifier, module: nn.Module, inputs: Tensor) -> Any:
+    """What the module answers; an input that it cannot take is an OpsinError."""
     try:
         return module(inputs)
     except OpsinError:
