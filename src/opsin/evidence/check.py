@@ -233,7 +233,7 @@ def _blockwise(
     images = len(subject)
     randoms = controls.random_maps_for(images)
     # every purpose draws from its own stream: what a measure gives does not depend on which others are made
-    streams = {name: _stream(settings.seed, name) for name in ("maps", "ties", *names)}
+    streams = {name: controls.stream(settings.seed, name) for name in ("maps", "ties", *names)}
     parts: dict[str, list[_Raw]] = {name: [] for name in names}
     step = batch_size(subject.inputs[0].numel())
     for start in range(0, images, step):
@@ -320,7 +320,7 @@ def _max_sensitivity(subject: Subject, again: _Again, settings: _Settings) -> Me
     maps = again.maps(subject)
     some = subject.part(again.rows)
     own = torch.from_numpy(maps).to(subject.inputs.device)
-    values = stability.max_sensitivity(some, own, again.draw, _stream(settings.seed, "max_sensitivity"))
+    values = stability.max_sensitivity(some, own, again.draw, controls.stream(settings.seed, "max_sensitivity"))
     described = {
         "source": "Yeh et al. 2019", "radius": stability.RADIUS, "samples": stability.NEIGHBOURS,
         "norm": "Frobenius, relative to the map's", "noise": "uniform, L-infinity", "images": len(some),
@@ -344,7 +344,7 @@ def _randomisation(subject: Subject, again: _Again, settings: _Settings) -> Meas
 def _grid_pointing(subject: Subject, again: _Again, settings: _Settings) -> Measure:
     again.maps(subject)
     mosaics = localisation.build_mosaics(subject.model, subject.inputs, settings.seed)
-    stream = _stream(settings.seed, "grid_pointing")
+    stream = controls.stream(settings.seed, "grid_pointing")
     edges = controls.edges(mosaics.inputs)
     cells = localisation.CELLS * len(mosaics.inputs)
     randoms = controls.random_maps_for(cells)
@@ -452,8 +452,3 @@ def _mean_curve(name: str, curves: np.ndarray) -> np.ndarray:
     shares = np.linspace(0, 1, points) if name in ("deletion", "insertion") else np.arange(1, points + 1) / (points + 1)
     means = curves.mean(axis=1)
     return np.stack([shares, means[0], means[1:-1].mean(axis=0), means[-1]], axis=1)
-
-
-def _stream(seed: int, purpose: str) -> torch.Generator:
-    state = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1)
-    return torch.Generator().manual_seed(int(state[0]))

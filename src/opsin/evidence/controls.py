@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from opsin.inference.answers import batch_size
 from opsin.inference.intervals import bootstrap_mean
-from opsin.records import Control, Interval, Measure
+from opsin.records import Control, Explanation, Interval, Measure
 
 LEVEL = 0.05  # of the test against random maps
 RANDOM_MAPS = 3
@@ -23,6 +24,21 @@ def random_maps_for(images: int) -> int:
     while (count + 1) ** images * LEVEL < 1:
         count += 1
     return count
+
+
+def stream(seed: int, purpose: str) -> torch.Generator:
+    """Draws of their own for each purpose: what a measure gives does not depend on which others are made."""
+    state = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def control_maps(explanation: Explanation, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two float32 `(n, h, w)` for showing: the first random map of each image and the edges, as `check` with that seed
+    drew them; n is at most the number of images of its first batch."""
+    images = min(len(explanation), batch_size(explanation.inputs[0].size))
+    maps, inputs = (torch.from_numpy(values[:images]) for values in (explanation.maps, explanation.inputs))
+    stack = stack_maps(maps, inputs, random_maps_for(len(explanation)), stream(seed, "maps")).numpy()
+    return stack[1], stack[-1]
 
 
 def stack_maps(maps: Tensor, inputs: Tensor, randoms: int, generator: torch.Generator) -> Tensor:
