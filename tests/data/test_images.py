@@ -10,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from opsin.data.images import find_images, natural_key, open_images
+from opsin.data.images import decode_each, each_image, find_images, natural_key, open_each, shrunk
 from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError
 
 RANDOM = np.random.default_rng(5)
 PLAIN = Preprocess.simple(3, (6, 8))
+
+
+def open_images(images, preprocess):
+    """What a person gives as images, as the network sees it."""
+    return open_each(each_image(images), preprocess)
 
 
 def picture(level: int, size: tuple[int, int] = (6, 8)) -> Image.Image:
@@ -192,3 +197,50 @@ def test_natural_order() -> None:
 def test_the_working_folder_does_not_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert open_images("a", PLAIN)[1] == (str(Path("a", "3.jpg")), str(Path("a", "b", "c.bmp")))
+
+
+FITS = [
+    Preprocess(height=60, width=60, mean=(0,) * 3, std=(1,) * 3),
+    Preprocess(height=60, width=90, crop=0.875, mean=(0,) * 3, std=(1,) * 3),
+    Preprocess(height=60, width=60, fit="pad", mean=(0,) * 3, std=(1,) * 3),
+    Preprocess(height=40, width=80, fit="stretch", mean=(0,) * 3, std=(1,) * 3),
+]
+
+
+@pytest.mark.parametrize("preprocess", FITS, ids=lambda one: f"{one.fit}{one.crop}")
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(300, 500), (640, 400)])
+def test_a_mark_is_found_again_at_its_place_in_the_upright_original(preprocess, orientation, size, tmp_path):
+    place = (0.45 * size[0], 0.6 * size[1])  # in the upright picture
+    upright = np.zeros((*size, 3), np.uint8)
+    rows, columns = (slice(round(middle) - 15, round(middle) + 15) for middle in place)
+    upright[rows, columns] = 255
+    # how the file has to be stored so that its orientation turns it upright
+    stored = {1: upright, 3: np.rot90(upright, 2), 6: np.rot90(upright), 8: np.rot90(upright, 3)}[orientation]
+    picture = Image.fromarray(np.ascontiguousarray(stored))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "mark.png", exif=exif)
+    (opened,) = decode_each([tmp_path / "mark.png"], preprocess, keep=1000)
+    weights = opened.pixels[..., 0].astype(float)
+    centre = [
+        np.average(np.arange(n) + 0.5, weights=weights.sum(axis=1 - axis)) for axis, n in enumerate(weights.shape)
+    ]
+    top, left, bottom, right = opened.geometry
+    found = (
+        top + centre[0] * (bottom - top) / preprocess.height,
+        left + centre[1] * (right - left) / preprocess.width,
+    )
+    assert np.allclose(found, place, atol=1.5)
+    assert np.array_equal(np.asarray(opened.original), upright)
+
+
+def test_what_is_kept_of_an_original_is_no_larger_than_asked():
+    assert shrunk(picture(3, (100, 400)), 200).size == (200, 50)
+    assert shrunk(picture(3, (1, 400)), 20).size == (20, 1)
+    small = picture(3, (10, 10))
+    assert shrunk(small, 10) is small
+    (opened,) = decode_each([picture(9, (90, 60))], PLAIN, keep=30)
+    assert opened.original is not None
+    assert opened.original.size == (20, 30)
+    assert decode_each([picture(9)], PLAIN)[0].original is None

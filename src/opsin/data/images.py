@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from opsin.data.decode import Decoded, UnreadableImage, decode, from_array, from_pil
 from opsin.data.formats import sniff
-from opsin.data.preprocess import Preprocess
+from opsin.data.preprocess import Box, Preprocess
 from opsin.errors import OpsinError
 from opsin.records import Unreadable
 
@@ -28,45 +28,70 @@ _THREADS = 8
 Source = str | Path | bytes | Image.Image | np.ndarray
 
 
-def open_images(
-    images: Source | Sequence[Source] | Iterable[Source], preprocess: Preprocess
-) -> tuple[np.ndarray, tuple[str, ...], tuple[Unreadable, ...]]:
-    """Every picture in `images` as the network sees it, in order.
+class Opened(NamedTuple):
+    """One picture as the network sees it.
 
-    Paths, folders (searched recursively, natural order), the bytes of a file, PIL images and uint8 arrays `(h, w)`,
-    `(h, w, c)`, `(n, h, w)` or `(n, h, w, c)`, one or many, mixed as you like. Three axes of which the last has 1 to
-    4 entries are one picture `(h, w, c)`.
-
-    Returns:
-        uint8 `(n, height, width, c)`; n names, the path or `image 0` ...; the files that could not be decoded.
-
-    Raises:
-        OpsinError: a path does not exist, a folder has no images, or something else than a picture was given.
+    Attributes:
+        name: its path, or `image 0` ... where it has none.
+        pixels: uint8 `(height, width, c)`, the input before normalising.
+        geometry: top, left, bottom, right of the input in the upright original's pixels.
+        original: that picture, shrunk to the size that was asked for, or None.
     """
-    return open_each(each_image(images), preprocess)
+
+    name: str
+    pixels: np.ndarray
+    geometry: Box
+    original: Image.Image | None = None
 
 
 def open_each(
     items: Sequence[Source], preprocess: Preprocess, *, first: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[Unreadable, ...]]:
-    """What `open_images` gives, of pictures that `each_image` found; `first` is the number of the first of them."""
-    named = [(_name(item, position), item) for position, item in enumerate(items, first)]
-    if len(items) > 2:
-        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1, len(items))) as pool:
-            opened = list(pool.map(lambda pair: _open(pair[0], pair[1], preprocess), named))
-    else:
-        opened = [_open(name, item, preprocess) for name, item in named]
-    rows = [row for row in opened if isinstance(row, np.ndarray)]
-    shape = (0, preprocess.height, preprocess.width, preprocess.channels)
+    """Every picture that `each_image` found as the network sees it, in order.
+
+    Returns:
+        uint8 `(n, height, width, c)`; n names, the path or `image 0` ... (`first` is the number of the first of them);
+        the files that could not be decoded.
+    """
+    opened = decode_each(items, preprocess, first=first)
+    read = [item for item in opened if isinstance(item, Opened)]
     return (
-        np.stack(rows) if rows else np.zeros(shape, np.uint8),
-        tuple(name for (name, _), row in zip(named, opened, strict=True) if isinstance(row, np.ndarray)),
-        tuple(row for row in opened if isinstance(row, Unreadable)),
+        stacked(read, preprocess),
+        tuple(item.name for item in read),
+        tuple(item for item in opened if isinstance(item, Unreadable)),
     )
 
 
+def decode_each(
+    items: Sequence[Source], preprocess: Preprocess, *, first: int = 0, keep: int = 0
+) -> list[Opened | Unreadable]:
+    """Every picture that `each_image` found, opened, in order, several at a time.
+
+    Args:
+        items: the pictures.
+        preprocess: how each becomes the network's input.
+        first: the number of the first of them, for those without a name.
+        keep: the longer side in pixels of the upright original that is kept beside the input; 0: none is.
+    """
+    named = [(_name(item, position), item) for position, item in enumerate(items, first)]
+    if len(items) <= 2:
+        return [_open(name, item, preprocess, keep) for name, item in named]
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1, len(items))) as pool:
+        return list(pool.map(lambda pair: _open(pair[0], pair[1], preprocess, keep), named))
+
+
+def stacked(opened: Sequence[Opened], preprocess: Preprocess) -> np.ndarray:
+    """uint8 `(n, height, width, c)` of n opened pictures, also of none."""
+    shape = (0, preprocess.height, preprocess.width, preprocess.channels)
+    return np.stack([item.pixels for item in opened]) if opened else np.zeros(shape, np.uint8)
+
+
 def each_image(images: Any) -> list[Source]:
-    """The pictures in `images`, as `open_images` takes them, one by one and not yet opened.
+    """The pictures in `images`, one by one and not yet opened.
+
+    Paths, folders (searched recursively, natural order), the bytes of a file, PIL images and uint8 arrays `(h, w)`,
+    `(h, w, c)`, `(n, h, w)` or `(n, h, w, c)`, one or many, mixed as you like. Three axes of which the last has 1 to
+    4 entries are one picture `(h, w, c)`.
 
     Raises:
         OpsinError: a path does not exist, a folder has no images, or something else than a picture was given.
@@ -159,11 +184,22 @@ def _name(item: Source, position: int) -> str:
     return str(name) if isinstance(name, str | Path) and str(name) else f"image {position}"
 
 
-def _open(name: str, item: Source, preprocess: Preprocess) -> np.ndarray | Unreadable:
+def _open(name: str, item: Source, preprocess: Preprocess, keep: int) -> Opened | Unreadable:
     try:
-        return preprocess.pixels(_decoded(item, preprocess.mode))
+        decoded = _decoded(item, preprocess.mode)
+        original = shrunk(decoded.picture, keep) if keep else None
+        return Opened(name, preprocess.pixels(decoded), preprocess.geometry(decoded.size), original)
     except UnreadableImage as error:
         return Unreadable(name, error.reason)
+
+
+def shrunk(picture: Image.Image, longest: int) -> Image.Image:
+    """A picture whose longer side has at most so many pixels."""
+    share = longest / max(picture.size)
+    if share >= 1:
+        return picture
+    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _decoded(item: Source, mode: str) -> Decoded:

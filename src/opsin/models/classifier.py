@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opsin.data.images import open_images
+from opsin.data.images import Opened, decode_each, each_image, stacked
 from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError, first_line
 from opsin.files import to_json
@@ -20,6 +20,23 @@ from opsin.models.weights import bare, save_weights
 from opsin.records import Unreadable
 
 FORMAT = 1
+
+
+class Inputs(NamedTuple):
+    """Images as a network takes them.
+
+    Attributes:
+        tensor: float `(n, c, h, w)` on the network's device.
+        names: one per image.
+        unreadable: the files that could not be read.
+        geometry: float64 `(n, 4)`: top, left, bottom, right of each input in its upright original's pixels; None for
+            tensors.
+    """
+
+    tensor: Tensor
+    names: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    geometry: np.ndarray | None = None
 
 
 class Classifier:
@@ -115,9 +132,14 @@ class Classifier:
             OpsinError: a picture for a Classifier without a Preprocess, or a tensor of the wrong type or
                 shape.
         """
+        found = self.placed_inputs(images)
+        return found.tensor, found.names, found.unreadable
+
+    def placed_inputs(self, images: Any) -> Inputs:
+        """What `inputs` gives, and where each input lies in its original picture."""
         if isinstance(images, Tensor):
             tensor = self._checked(images)
-            return tensor, tuple(f"image {index}" for index in range(len(tensor))), ()
+            return Inputs(tensor, tuple(f"image {index}" for index in range(len(tensor))))
         if isinstance(images, np.ndarray) and np.issubdtype(images.dtype, np.floating):
             raise OpsinError(
                 f"a float array of shape {images.shape} was given; expected uint8 pixels (n, h, w, c), or a "
@@ -129,9 +151,14 @@ class Classifier:
                 f"{_describe(images)}; say how a picture becomes its input: Classifier(module, classes=..., "
                 "preprocess=...)"
             )
-        pixels, names, unreadable = open_images(images, self.preprocess)
-        tensor = self.preprocess.normalise(pixels).to(self.device, self._dtype())
-        return tensor, names, unreadable
+        opened = decode_each(each_image(images), self.preprocess)
+        read = [item for item in opened if isinstance(item, Opened)]
+        return Inputs(
+            self.preprocess.normalise(stacked(read, self.preprocess)).to(self.device, self._dtype()),
+            tuple(item.name for item in read),
+            tuple(item for item in opened if isinstance(item, Unreadable)),
+            np.array([item.geometry for item in read], np.float64).reshape(-1, 4),
+        )
 
     def logits(self, tensor: Tensor, batch_size: int = 256) -> Tensor:
         """Run the network on preprocessed inputs, in evaluation mode and without gradients.

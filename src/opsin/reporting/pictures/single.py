@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from opsin.data.decode import Decoded, decode, from_array, from_pil
+from opsin.data.images import shrunk
 from opsin.errors import OpsinError
 from opsin.records import Explanation
 from opsin.reporting.pictures.overlays import display_pixels, overlay, overlay_original
@@ -36,12 +37,8 @@ def overlay_of(explanation: Explanation, index: int, original: Original | None, 
             "pictures themselves, or leave original out"
         )
     decoded = _decoded(original)
-    shrink = min(1.0, longest / max(decoded.size))
-    height, width = (max(1, round(edge * shrink)) for edge in decoded.size)
-    picture = decoded.picture
-    if shrink < 1:
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    across, down = width / decoded.size[1], height / decoded.size[0]
+    picture = shrunk(decoded.picture, longest)
+    across, down = picture.width / decoded.size[1], picture.height / decoded.size[0]
     top, left, bottom, right = explanation.geometry[position]
     return overlay_original(picture, values, (top * down, left * across, bottom * down, right * across), signed=signed)
 
