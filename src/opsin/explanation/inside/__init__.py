@@ -3,3 +3,7 @@
 Each function stands in a module of its own name. They are imported here at once: a name of this package is always the
 function and never the module.
 """
+
+from opsin.explanation.inside.feature_maps import feature_maps
+
+__all__ = ["feature_maps"]
