@@ -112,7 +112,9 @@ def test_they_equal_their_twins(images, mode, method, twin):
         found = explain(model, images, method, target=target, layer="stage").maps
         expected = np.stack([twin(model, image, target) for image in images])
         assert expected.any()
-        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+        # a weight may be the difference of nearly equal scores: its rounding is that of the scores, of size about 1
+        rounding = 2**-22 * max(float(activations(model, image)[0].abs().sum(dim=0).max()) for image in images)
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max() + rounding)
 
 
 def test_some_targets_of_the_twins_have_negative_scores(images):
@@ -146,7 +148,7 @@ def test_a_short_way_that_is_wrong_is_not_taken(images, monkeypatch):
     counting = opsin.Classifier(Counting())
     layer = explain.__globals__["find_layers"](counting, images, "inner.stage")[0]
     job = explain.__globals__["Job"](counting, images, None, [layer])
-    output = job.split().outputs["inner.stage"].detach()
+    output = job.split.outputs["inner.stage"].detach()
     run = ablation_cam._shorter_way(job, layer, output[:1])
     assert run.__name__ == "long"
 

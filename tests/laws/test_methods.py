@@ -1,5 +1,6 @@
 """One law after another, over every method and several kinds of network."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -59,6 +60,9 @@ def test_the_same_seed_gives_the_same_map(method, kind):
 @every
 def test_images_do_not_mix(method, kind):
     model, batch = network(kind), images(4)
+    if METHODS[method].family == "gradient":
+        # a gradient jumps at the kink of a ReLU: in double precision the rounding of another batch size tips no unit over
+        model, batch = opsin.Classifier(copy.deepcopy(model.module).double(), classes=model.classes), batch.double()
     together = explain(model, batch, method).maps
     scale = np.abs(together).max() + 1e-12
     alone = np.concatenate([explain(model, batch[i : i + 1], method).maps for i in range(4)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -43,8 +44,9 @@ class Job:
         """Height and width of the input in pixels."""
         return self.inputs.shape[-2], self.inputs.shape[-1]
 
+    @cached_property
     def split(self) -> Split:
-        """One forward pass, differentiable back to the layers."""
+        """One forward pass, differentiable back to the layers; methods that run on the same Job share it."""
         return split_pass(self.model, self.inputs, [layer.name for layer in self.layers])
 
     def draws(self) -> torch.Generator:

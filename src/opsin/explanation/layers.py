@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from opsin.errors import OpsinError
 from opsin.explanation.grids import Grid, find_grid, prefix_tokens
+from opsin.explanation.known import remembered
 from opsin.explanation.split import first_tensor, normal_mode, split_pass
 from opsin.explanation.targets import Targets
 from opsin.models.classifier import Classifier, evaluating
@@ -102,8 +103,12 @@ def find_layers(model: Classifier, inputs: Tensor, wanted: str | Sequence[str] |
         OpsinError: a layer does not exist (near names are offered), or its output has no places.
     """
     if wanted is None:
-        return [choose_layer(model, inputs)]
+        return [remembered(model, inputs, "layer", lambda: choose_layer(model, inputs))]
     names = [wanted] if isinstance(wanted, str) else list(wanted)
+    return remembered(model, inputs, ("layers", *names), lambda: _named(model, inputs, names))
+
+
+def _named(model: Classifier, inputs: Tensor, names: Sequence[str]) -> list[Layer]:
     module = bare(model.module)
     known = dict(module.named_modules())
     for name in names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,9 +31,11 @@ class Split:
 
     outputs: dict[str, Tensor]
     logits: Tensor
+    _found: dict[tuple[Any, ...], Tensor] = field(default_factory=dict, repr=False)
 
     def gradients(self, layer: str, targets: Targets) -> Tensor:
-        """`(n, t, ...)`: the gradient of each target's score with respect to the layer's output.
+        """`(n, t, ...)`: the gradient of each target's score with respect to the layer's output; differentiated once
+        however often it is asked for.
 
         Images do not mix in evaluation mode, so that the sum over images has each image's own gradient.
 
@@ -45,6 +47,12 @@ class Split:
                 f"the scores have no gradient with respect to {layer}: the network switches gradients off inside "
                 "forward or computes on without PyTorch; use a perturbation method such as rise or occlusion"
             )
+        key = (layer, *targets.key)
+        if key not in self._found:
+            self._found[key] = self._differentiate(layer, targets)
+        return self._found[key]
+
+    def _differentiate(self, layer: str, targets: Targets) -> Tensor:
         output = self.outputs[layer]
         with normal_mode(), torch.enable_grad():
             scores = targets.scores(self.logits)

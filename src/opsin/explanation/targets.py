@@ -37,6 +37,12 @@ class Targets:
         """t: scores per image."""
         return self.classes.shape[1]
 
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        """Equal for Targets that ask for the same scores."""
+        columns = (self.classes, *(() if self.against is None else (self.against,)))
+        return tuple(column.numpy().tobytes() for column in columns)
+
     def scores(self, logits: Tensor) -> Tensor:
         """float `(n, t)` of logits `(n, classes)`, part of their graph."""
         scores = logits.gather(1, self.classes.to(logits.device))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from opsin.errors import OpsinError
@@ -14,7 +11,7 @@ from opsin.explanation.job import Answer, Job, enlarge
 from opsin.explanation.layers import Layer
 from opsin.models.weights import bare
 
-TOLERANCE = 1e-3  # of the largest feature, within which the features must be the mean of the maps
+TOLERANCE = 1e-3  # of the largest score, within which the read-out of the maps' means must be the scores
 
 
 def cam(job: Job, *, relu: bool = True) -> Answer:
@@ -31,14 +28,13 @@ def cam(job: Job, *, relu: bool = True) -> Answer:
     if not heads:
         raise _no_pooled_head(job, "it has no linear layer")
     head = heads[-1]
-    with _seen_inputs(head) as features, torch.no_grad():
-        split = job.split()
+    split = job.split
     logits = split.logits.detach()
     targets = job.resolve(logits)
     maps = []
     for layer in job.layers:
         activations = layer.grid.maps(split.outputs[layer.name].detach()).float()
-        _check_pooled(job, layer, activations, features, head, logits)
+        _check_pooled(job, layer, activations, head, logits)
         weights = head.weight.detach().float()[targets.classes.to(logits.device)]
         if targets.against is not None:
             weights = weights - head.weight.detach().float()[targets.against.to(logits.device)]
@@ -53,7 +49,7 @@ def eigen_cam(job: Job, *, centre: bool = False) -> Answer:
     The same for every class. A singular vector has no sign of its own; it gets the one with which the map's sum is
     positive. `centre=True` takes each channel's mean away first.
     """
-    split = job.split()
+    split = job.split
     targets = job.resolve(split.logits.detach())
     maps = []
     for layer in job.layers:
@@ -69,31 +65,16 @@ def eigen_cam(job: Job, *, centre: bool = False) -> Answer:
     return Answer(maps, targets, evaluations=1)
 
 
-@contextmanager
-def _seen_inputs(module: nn.Module) -> Iterator[list[Tensor]]:
-    seen: list[Tensor] = []
-
-    def look(_module: nn.Module, inputs: Any) -> None:
-        seen[:] = [inputs[0].detach()]
-
-    handle = module.register_forward_pre_hook(look)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-def _check_pooled(
-    job: Job, layer: Layer, activations: Tensor, features: list[Tensor], head: nn.Linear, logits: Tensor
-) -> None:
+def _check_pooled(job: Job, layer: Layer, activations: Tensor, head: nn.Linear, logits: Tensor) -> None:
     pooled = activations.mean(dim=(-2, -1))
-    if not features or features[0].shape != pooled.shape:
+    if head.in_features != pooled.shape[1]:
         raise _no_pooled_head(job, f"its last linear layer does not take the channels of {layer.name}")
     if head.out_features != logits.shape[1]:
         raise _no_pooled_head(job, "its last linear layer does not give the scores")
-    apart = (pooled - features[0].float()).abs().max()
-    tolerance = max(TOLERANCE, 4 * torch.finfo(features[0].dtype).eps)
-    if apart > tolerance * max(float(features[0].abs().max()), 1e-12):
+    bias = None if head.bias is None else head.bias.detach().float()
+    apart = (F.linear(pooled, head.weight.detach().float(), bias) - logits.float()).abs().max()
+    tolerance = max(TOLERANCE, 4 * torch.finfo(logits.dtype).eps)
+    if apart > tolerance * max(float(logits.abs().max()), 1e-12):
         raise _no_pooled_head(job, f"its last linear layer takes something else than the mean of {layer.name}")
 
 

@@ -38,7 +38,7 @@ def xgrad_cam(job: Job, *, relu: bool = True) -> Answer:
 
 
 def _weighted(job: Job, formula: Formula, relu: bool) -> Answer:
-    split = job.split()
+    split = job.split
     targets = job.resolve(split.logits.detach())
     maps = []
     for layer in job.layers:

@@ -38,7 +38,7 @@ def ablation_cam(job: Job, *, relu: bool = True) -> Answer:
         job: the images and layers.
         relu: clamp the map at zero.
     """
-    split = job.split()
+    split = job.split
     targets = job.resolve(split.logits.detach())
     base = targets.scores(split.logits.detach().float())
     maps, evaluations = [], 1

@@ -22,7 +22,7 @@ def score_cam(job: Job, *, relu: bool = True, output: str = "logits", engine: st
         output: whether a score is a logit or a probability ("logits", "probabilities").
         engine: what runs the network: auto, eager, fused or onnxruntime.
     """
-    split = job.split()
+    split = job.split
     activations = [layer.grid.maps(split.outputs[layer.name].detach()).float() for layer in job.layers]
     scorer = open_scorer(job, sum(item.shape[1] for item in activations), engine, output)
     maps = []
