@@ -104,7 +104,6 @@ def normal_mode() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _cut_at(module: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    named = dict(module.named_modules())
     outputs: dict[str, Tensor] = {}
 
     def cut(name: str) -> Any:
@@ -120,7 +119,7 @@ def _cut_at(module: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
 
         return hook
 
-    handles = [named[name].register_forward_hook(cut(name)) for name in layers]
+    handles = [module.get_submodule(name).register_forward_hook(cut(name)) for name in layers]
     try:
         yield outputs
     finally:

@@ -302,13 +302,14 @@ class Classifier:
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; afterwards every layer has its own mode back."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    training = [part for part in module.modules() if part.training]
+    if training:
+        module.eval()  # setting a mode is slow: a network that is in it already is left alone
     try:
         yield
     finally:
-        for part, mode in modes:
-            part.training = mode
+        for part in training:
+            part.training = True
 
 
 def _describe(images: Any) -> str:
