@@ -18,6 +18,7 @@ VERBS = {
     "train": "Train a classifier on a folder of images.",
     "predict": "Classify images.",
     "evaluate": "Score a model on labelled images.",
+    "explain": "Show where in images a model's answers come from.",
     "check": "Explain images, and measure how faithful the maps are to the model.",
     "compare": "Where two models differ, and whether that is chance.",
     "report": "Write a run's report as one HTML file.",

@@ -34,12 +34,14 @@ class Opened(NamedTuple):
     Attributes:
         name: its path, or `image 0` ... where it has none.
         pixels: uint8 `(height, width, c)`, the input before normalising.
-        geometry: top, left, bottom, right of the input in the upright original's pixels.
+        size: height and width of the upright original.
+        geometry: top, left, bottom, right of the input in that original's pixels.
         original: that picture, shrunk to the size that was asked for, or None.
     """
 
     name: str
     pixels: np.ndarray
+    size: tuple[int, int]
     geometry: Box
     original: Image.Image | None = None
 
@@ -188,7 +190,7 @@ def _open(name: str, item: Source, preprocess: Preprocess, keep: int) -> Opened 
     try:
         decoded = _decoded(item, preprocess.mode)
         original = shrunk(decoded.picture, keep) if keep else None
-        return Opened(name, preprocess.pixels(decoded), preprocess.geometry(decoded.size), original)
+        return Opened(name, preprocess.pixels(decoded), decoded.size, preprocess.geometry(decoded.size), original)
     except UnreadableImage as error:
         return Unreadable(name, error.reason)
 

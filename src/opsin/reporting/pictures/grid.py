@@ -46,7 +46,7 @@ def method_grid(
         verdicts: of `Evidence.verdict`, one per explanation; None: no badges.
         titles: of the columns; None: the methods' names.
         limit: only the first so many images are shown.
-        scale: the full colour stands for each map's own largest magnitude ("image"), or for the column's ("column").
+        scale: the full colour stands for each map's own magnitude ("image"), or for the column's largest ("column").
 
     Returns:
         An RGB image.

@@ -29,7 +29,7 @@ BAR_WIDTH = 320
 
 
 def contact_sheet(
-    explanation: Explanation, *, columns: int | None = None, limit: int = 48, scale: Scale = "image"
+    explanation: Explanation, *, columns: int | None = None, limit: int = 48, scale: Scale = "image", total: int = 0
 ) -> Image.Image:
     """Overlays side by side, each with its name, its class and the range of its map; a colour bar at the foot.
 
@@ -37,7 +37,8 @@ def contact_sheet(
         explanation: the maps.
         columns: images in a row; None: as many as are about 1,500 pixels wide.
         limit: only the first so many are shown; the head says of how many.
-        scale: the full colour stands for each map's own largest magnitude ("image"), or for that of all ("column").
+        scale: the full colour stands for each map's own magnitude ("image"), or for the largest of all ("column").
+        total: how many images there are, where the explanation holds only some of them.
 
     Returns:
         An RGB image.
@@ -54,7 +55,7 @@ def contact_sheet(
     columns = min(columns or max(1, (WIDEST - 2 * MARGIN + GAP) // (width + GAP)), len(part))
     tiles = [tile(picture, _caption(part, position), width) for position, picture in enumerate(drawn(part, scale))]
     wide = max(columns * (width + GAP) - GAP, NARROWEST_SHEET)
-    head, foot = heading(_head(part, len(explanation)), wide), heading([(SCALE_NOTE, SMALL, SOFT)], wide)
+    head, foot = heading(_head(part, max(total, len(explanation))), wide), heading([(SCALE_NOTE, SMALL, SOFT)], wide)
     top, step = MARGIN + head.height + 8, tiles[0].height + GAP
     bar_top = top + -(-len(part) // columns) * step
     size = (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + 4 + foot.height + MARGIN)
