@@ -1,5 +1,6 @@
 """The frozen records that Opsin's verbs return. NumPy only: a record can be read where PyTorch is not installed."""
 
+from opsin.records.activity import ReceptiveField, TopImages
 from opsin.records.common import Interval, Unreadable
 from opsin.records.evidence import (
     BETTER_THAN_RANDOM,
@@ -12,6 +13,7 @@ from opsin.records.evidence import (
     Measure,
 )
 from opsin.records.explanation import Agreement, Explanation
+from opsin.records.inside import Dream, FeatureMaps, Filters, LayerMaps
 from opsin.records.prediction import Prediction
 from opsin.records.scores import Baseline, ClassScores, Comparison, Scores, Threshold
 from opsin.records.snapshot import Snapshot
@@ -27,13 +29,19 @@ __all__ = [
     "ClassScores",
     "Comparison",
     "Control",
+    "Dream",
     "Evidence",
     "Explanation",
+    "FeatureMaps",
+    "Filters",
     "Interval",
+    "LayerMaps",
     "Measure",
     "Prediction",
+    "ReceptiveField",
     "Scores",
     "Snapshot",
     "Threshold",
+    "TopImages",
     "Unreadable",
 ]

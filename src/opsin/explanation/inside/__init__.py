@@ -5,5 +5,7 @@ function and never the module.
 """
 
 from opsin.explanation.inside.feature_maps import feature_maps
+from opsin.explanation.inside.receptive import receptive_field
+from opsin.explanation.inside.top_images import top_images
 
-__all__ = ["feature_maps"]
+__all__ = ["feature_maps", "receptive_field", "top_images"]
