@@ -12,7 +12,7 @@ import numpy as np
 
 from opsin.errors import OpsinError
 from opsin.evidence import controls, sanity
-from opsin.evidence.check import FAITHFULNESS
+from opsin.evidence.measures import FAITHFULNESS
 from opsin.files import replacing
 from opsin.records import (
     BETTER_THAN_RANDOM,

@@ -23,6 +23,7 @@ from opsin.reporting.parts.mistakes import mistakes
 from opsin.reporting.parts.provenance import provenance
 from opsin.reporting.parts.scores import scores
 from opsin.reporting.parts.summary import summary
+from opsin.reporting.parts.why import why
 from opsin.reporting.texts import LANGUAGES, Language, say
 from opsin.training.run import Run
 
@@ -34,6 +35,7 @@ PARTS: Mapping[str, Callable[[Material], Any]] = {
     "inputs": inputs,
     "scores": scores,
     "mistakes": mistakes,
+    "why": why,
     "calibration": calibration,
     "embeddings": embeddings,
     "data": data,

@@ -126,7 +126,7 @@ def test_a_duplicate_within_one_split_is_no_leak(make_material):
 
 def test_without_test_images_validation_is_quoted_with_a_warning(make_material):
     part = summary(make_material(scores=False))
-    assert keys(part.able) == {"scores.missing_no_test", "able.validation"}
+    assert keys(part.able) == {"scores.missing_no_test", "able.validation", "trust.nothing"}
     assert keys(part.fails) == {"fails.unknown"}
     assert part.headlines[0].name.key == "headline.validation"
     assert "On validation images the best epoch (3) reached 90.0\u202f%" in english(part.able)

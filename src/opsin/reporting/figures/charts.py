@@ -19,6 +19,13 @@ ROLE_COLOURS = {
     "step": "var(--faint)",
     "plain": "var(--ink)",
 }
+CONTROL_COLOURS = {
+    "explanation": "var(--accent)",
+    "random": "var(--soft)",
+    "edge": "var(--gap)",
+    "spearman": "var(--train)",
+    "ssim": "var(--validation)",
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,15 @@ def plain_chart(points: np.ndarray, label: Markup, *, share: bool = False) -> Ma
     x = Axis(float(points[:, 0].min()), float(points[:, 0].max()))
     frame = Frame(300, 280, x, around(points[:, 1], share=share, zero=True))
     return frame.draw(_stroke(frame, points, "var(--ink)"), label=label, kind="square")
+
+
+def control_chart(points: np.ndarray, columns: Sequence[str], label: Markup) -> Markup:
+    """Curves over a share 0..1, `(points, 1 + columns)`: an explanation's beside those of its controls."""
+    frame = Frame(300, 200, Axis(0, 1, share=True), around(points[:, 1:], zero=True))
+    lines = [(column, points[:, [0, at]]) for at, column in enumerate(columns, 1)]
+    # the explanation's own line lies on top
+    strokes = [_stroke(frame, line, CONTROL_COLOURS[column]) for column, line in reversed(lines)]
+    return frame.draw(strokes, label=label, kind="square")
 
 
 def reliability_chart(bins: np.ndarray, label: Markup) -> Markup:

@@ -10,6 +10,8 @@ from opsin.reporting.figures.colours import GAP, levels
 from opsin.reporting.figures.images import map_png, png, sheet, tile
 from opsin.reporting.parts.film import FilmLayer
 from opsin.reporting.parts.filters import FilterBank
+from opsin.reporting.parts.why import Map
+from opsin.reporting.pictures import overlay
 
 WIDE = 1032  # CSS pixels of a full-width sheet
 LARGEST_PIXEL = 24  # CSS pixels of one value
@@ -57,6 +59,11 @@ def share_map(shares: np.ndarray) -> Drawn:
     """A matrix of shares 0..1, one pixel per entry."""
     height, width = shares.shape
     return Drawn(map_png(levels(shares, 0, 1), False), width, height, zoom(width))
+
+
+def overlay_png(pixels: np.ndarray, shown: Map, signed: bool) -> str:
+    """A data URI of a map on its picture uint8 `(h, w, c)`."""
+    return png(np.asarray(overlay(pixels, shown.values, signed=signed, high=shown.full)))
 
 
 def zoom(width: int, room: int = WIDE) -> int:

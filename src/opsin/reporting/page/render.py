@@ -20,20 +20,28 @@ from opsin.reporting.parts.material import Missing
 from opsin.reporting.texts import LANGUAGES, Catalogue, Language, Text, packaged
 
 SECTIONS = (
-    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "calibration", "embeddings", "data",
+    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "why", "calibration", "embeddings", "data",
     "provenance",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the HTML file shows: the run's name, its parts by section (in `SECTIONS`' order), who wrote it and when."""
+    """What the HTML file shows.
 
-    run: str
+    Attributes:
+        name: what it is about, such as the run's name.
+        parts: by section; shown in the order of `SECTIONS`.
+        version, written: who wrote it and when.
+        title: the kind of page, a key of the catalogue.
+    """
+
+    name: str
     parts: Mapping[str, Any]
     version: str
     written: str
     catalogue: Catalogue = field(default_factory=packaged)
+    title: str = "page.title"
 
 
 def render(page: Page, language: Language) -> str:
@@ -52,6 +60,7 @@ def render(page: Page, language: Language) -> str:
         "attribute": writer.attribute,
         "user": user,
         "number": number,
+        "fixed": fixed,
         "film_data": film_data,
         "charts": charts,
         "images": images,
@@ -103,6 +112,11 @@ def user(value: object) -> Markup:
 def number(value: float) -> str:
     """A number in three or four significant figures."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def fixed(value: float, sign: str = "") -> str:
+    """A number with three decimals, never `-0.000`; with `sign` "+" its sign is always written."""
+    return format(round(value, 3) + 0.0, f"{sign}.3f")
 
 
 def film_data(film: Film) -> Markup:

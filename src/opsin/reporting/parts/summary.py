@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from opsin.evidence.kept import kept
 from opsin.records import Scores
 from opsin.reporting.parts.calibration import Calibration, calibration
 from opsin.reporting.parts.curves import alarm_text, final_counts
@@ -15,6 +16,7 @@ from opsin.reporting.parts.data import DataPart, data
 from opsin.reporting.parts.material import Material
 from opsin.reporting.parts.provenance import seconds_text
 from opsin.reporting.parts.scores import baseline_name, confused_pairs, why_no_scores
+from opsin.reporting.parts.why import VERDICT_KEYS
 from opsin.reporting.texts import Text, say
 
 FEW_TEST = 200  # images: below, the interval of an accuracy of 90 % is wider than 8 points
@@ -124,6 +126,24 @@ def _trained(material: Material) -> list[Sentence]:
 
 
 def _able(material: Material) -> list[Sentence]:
+    return [*_scored(material), *_trusted(material)]
+
+
+def _trusted(material: Material) -> list[Sentence]:
+    """How far its explanations can be trusted, in one line."""
+    if material.foreign:
+        return []
+    found, _ = kept(material.run.path)
+    by_verdict = {key: tuple(item.explanation.method for item in found if item.verdict == verdict)
+                  for verdict, key in VERDICT_KEYS.items()}  # fmt: skip
+    if len(by_verdict["unchecked"]) == len(found):
+        return [Sentence(say("trust.nothing"), section="why")]
+    verdicts = tuple(say(f"trust.{key}", methods=names) for key, names in by_verdict.items() if names)
+    tone: Tone = "good" if by_verdict["better"] else "bad"
+    return [Sentence(say("trust.methods", verdicts=verdicts), tone, "why")]
+
+
+def _scored(material: Material) -> list[Sentence]:
     scores = material.scores
     if scores is None:
         sentences = [Sentence(why_no_scores(material)[0], "plain", "scores")]
