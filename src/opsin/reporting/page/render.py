@@ -114,9 +114,9 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def fixed(value: float, sign: str = "") -> str:
-    """A number with three decimals, never `-0.000`; with `sign` "+" its sign is always written."""
-    return format(round(value, 3) + 0.0, f"{sign}.3f")
+def fixed(value: float, sign: str = "", digits: int = 3) -> str:
+    """A number with so many decimals, never `-0.000`; with `sign` "+" its sign is always written."""
+    return format(round(value, digits) + 0.0, f"{sign}.{digits}f")
 
 
 def film_data(film: Film) -> Markup:
