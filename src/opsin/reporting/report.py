@@ -68,6 +68,16 @@ def report(run: str | Path | Run, *, out: str | Path | None = None, language: La
     return target
 
 
+def language_of(page: Path) -> Language:
+    """The language in which a written page opens; English where there is none."""
+    try:
+        with page.open(encoding="utf-8") as file:
+            head = file.read(200)
+    except (OSError, UnicodeDecodeError):
+        return "en"
+    return next((language for language in LANGUAGES if f'<html lang="{language}"' in head), "en")
+
+
 def make_parts(run: Run) -> dict[str, Any]:
     """Every part of the report by name: plain data, or a Missing that says why there is none."""
     material = Material(run)
