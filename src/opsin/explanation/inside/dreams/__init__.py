@@ -1,0 +1,1 @@
+"""Pictures that excite something in a network as much as possible (activation maximisation)."""
