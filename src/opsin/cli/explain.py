@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from opsin.cli.own import Own
+from opsin.errors import CheckFailed, OpsinError
 
 SHOWN = 20
 BLANK = "blank: zero everywhere"
@@ -29,7 +31,7 @@ def explain(
 ) -> int:
     """Show where in images a model's answers come from.
 
-    Writes a sheet of the first images, each map on its picture, all maps and an index of them. Stopped and called
+    Writes one sheet of some of the images, each map on its picture, all maps and an index of them. Stopped and called
     again, it goes on where it was.
 
     Args:
@@ -48,22 +50,21 @@ def explain(
     import sys
 
     from opsin.cli.show import document, percent, progress, table
-    from opsin.errors import CheckFailed, OpsinError
     from opsin.explanation.set_folder import INDEX
     from opsin.explanation.sets import explain_set
+    from opsin.inference.answers import known_classes
     from opsin.reporting.pictures.of_set import write_sheet
 
     if not images:
         raise OpsinError("no images were given; give files or a folder")
-    if against is not None and target is None:
-        raise OpsinError(f"--against {against} needs --target: why that class rather than {against}")
+    classifier = own.open(model)
     with progress() as advance:
         found = explain_set(
-            own.open(model),
+            classifier,
             list(images),
             out,
             methods=method or ["grad_cam"],
-            target=target if against is None else (target or "", against),
+            target=_target(target, against, known_classes(classifier)),
             layer=layer,
             seed=seed,
             overlays=overlays,
@@ -95,3 +96,14 @@ def explain(
         print(f"... {len(rows) - SHOWN:,} more in {found.path / INDEX}")
     print(f"open {sheet}")
     return 0
+
+
+def _target(target: str | None, against: str | None, classes: Sequence[str]) -> Any:
+    """What `explain_set` takes as a target: a number that is no class's name is an index."""
+    if target is None and against is not None:
+        raise OpsinError(f"--against {against} needs --target: why that class rather than {against}")
+    first, second = (
+        int(item) if item is not None and item.isdecimal() and item not in classes else item
+        for item in (target, against)
+    )
+    return first if second is None else (first, second)

@@ -81,7 +81,9 @@ def explain(
     with normal_mode(), torch.no_grad():
         inputs = in_faster_layout(classifier, inputs.clone() if inputs.is_inference() else inputs)
         layers = find_layers(classifier, inputs, layer) if any(one.looks for one in asked) else []
-        chances = _run_all(asked, classifier, inputs, layers, target, seed, batch_size or pass_size(inputs))
+        chances = _run_all(
+            asked, classifier, inputs, layers, target, seed, pass_size(inputs) if batch_size is None else batch_size
+        )
     found = [
         _record(classifier, one, given._replace(tensor=inputs), chances, place, at, column, seed)
         for one in asked
@@ -195,7 +197,11 @@ def find_inner(method: Method, name: str, settings: dict[str, Any]) -> Method | 
         raise OpsinError(f"{name} was asked to wrap {title}, which wraps a method itself; give one such as saliency")
     own = inspect.signature(method.run).parameters
     extra = {option: settings.pop(option) for option in list(settings) if option not in own}
-    settings.update(check_options(inner, title, extra), of=title)
+    # a setting that both have is the wrapper's, which hands it on
+    settings.update(
+        {option: value for option, value in check_options(inner, title, extra).items() if option not in own}
+    )
+    settings["of"] = title
     return inner
 
 

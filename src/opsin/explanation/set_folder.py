@@ -98,8 +98,8 @@ class ExplanationSet:
         return tuple(self.about["methods"])
 
     def index(self) -> pa.Table:
-        """One row per image and method (of an unreadable image one row with the reason), in the order of the images;
-        also of a set that is not finished."""
+        """One row per image and method (of an unreadable image one row with the reason), in the order in which they
+        were explained; also of a set that is not finished."""
         parts = [pq.read_table(part, schema=ROW) for part in self.parts()]
         table = pa.concat_tables(parts) if parts else ROW.empty_table()
         return table.filter(pa.array(_newest(table)))
@@ -117,15 +117,18 @@ class ExplanationSet:
         return tuple(Unreadable(path, reason) for path, reason in rows if reason is not None)
 
     def explanation(self, method: str, limit: int | None = None) -> Explanation:
-        """The maps of one method as an Explanation, of the first `limit` images (None: of all, which has to fit into
-        memory). The pictures are opened again, for `inputs`.
+        """The maps of one method as an Explanation: of at most `limit` images, evenly spread, or of all, which have to
+        fit into memory. The pictures are opened again, for `inputs`.
 
         Raises:
             OpsinError: the set has no such method, or a picture is gone.
         """
         if method not in self.methods:
             raise OpsinError(f"{self.path} holds no {method}; it has {', '.join(self.methods)}")
-        rows = [row for row in self.index().to_pylist() if row["method"] == method][:limit]
+        table = self.index()
+        places = [at for at, name in enumerate(table["method"].to_pylist()) if name == method]
+        shown = len(places) if limit is None else min(limit, len(places))
+        rows = table.take([places[at * len(places) // shown] for at in range(shown)]).to_pylist()
         preprocess = Preprocess.load(self.about["preprocess"])
         opened = decode_each([Path(row["path"]) for row in rows], preprocess)
         lost = [item for item in opened if isinstance(item, Unreadable)]

@@ -266,6 +266,8 @@ def _about(
     classes = known_classes(model)
     pair = target if isinstance(target, tuple) else (target,)
     wanted = [None if item is None else class_index(item, classes, len(classes)) for item in pair]
+    if len(wanted) > 2 or len(set(wanted)) < len(wanted):
+        raise OpsinError(f"the target {target!r} was given; expected a class, or a pair of classes that differ")
     return plain({
         "format": FORMAT,
         "model": {"name": model.label, "fingerprint": fingerprint(model)},

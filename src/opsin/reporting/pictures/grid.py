@@ -8,6 +8,7 @@ from PIL import Image
 
 from opsin.errors import OpsinError
 from opsin.records import Explanation
+from opsin.records.evidence import NOT_CHECKED
 from opsin.reporting.pictures.overlays import display_pixels
 from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
@@ -43,7 +44,7 @@ def method_grid(
 
     Args:
         explanations: of the same images, in the same order.
-        verdicts: of `Evidence.verdict`, one per explanation; None: no badges.
+        verdicts: of `Evidence.verdict`, one per explanation; None: *not checked yet*.
         titles: of the columns; None: the methods' names.
         limit: only the first so many images are shown.
         scale: the full colour stands for each map's own magnitude ("image"), or for the column's largest ("column").
@@ -58,7 +59,7 @@ def method_grid(
     parts = [item.rows(range(min(limit, len(item)))) for item in explanations]
     width = max(shown_size(parts[0])[0], NARROWEST)
     heads = [
-        _head(item, titles[at] if titles else item.method, verdicts[at] if verdicts else None, width)
+        _head(item, titles[at] if titles else item.method, verdicts[at] if verdicts else NOT_CHECKED, width)
         for at, item in enumerate(parts)
     ]
     same = _same_targets(parts)
@@ -97,11 +98,9 @@ def _check(
             )
 
 
-def _head(explanation: Explanation, title: str, verdict: str | None, width: int) -> Image.Image:
+def _head(explanation: Explanation, title: str, verdict: str, width: int) -> Image.Image:
     lines = [(title, BODY, INK), (explanation.layer or "at the input", SMALL, SOFT)]
     text = heading(lines, width)
-    if verdict is None:
-        return text
     out = Image.new("RGB", (width, text.height + LINE), GROUND)
     out.paste(text, (0, 0))
     out.paste(badge(verdict, width), (0, text.height))

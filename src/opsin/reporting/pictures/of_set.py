@@ -14,8 +14,8 @@ SHOWN, SHOWN_OF_SEVERAL = 48, 12
 
 
 def write_sheet(found: ExplanationSet) -> Path:
-    """Write `sheet.png` beside a set: its first images as a contact sheet, or as a grid where there are several
-    methods; returns its path.
+    """Write `sheet.png` beside a set: some of its images, evenly spread, as a contact sheet, or as a grid where there
+    are several methods; returns its path.
 
     Raises:
         OpsinError: the set holds no image, or one of those shown is gone.

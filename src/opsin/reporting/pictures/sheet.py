@@ -6,12 +6,15 @@ from PIL import Image
 
 from opsin.errors import OpsinError
 from opsin.records import Explanation
+from opsin.records.evidence import NOT_CHECKED
 from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
+    LINE,
     NARROWEST,
     SCALE_NOTE,
     Line,
     Scale,
+    badge,
     colour_bar,
     drawn,
     heading,
@@ -29,12 +32,19 @@ BAR_WIDTH = 320
 
 
 def contact_sheet(
-    explanation: Explanation, *, columns: int | None = None, limit: int = 48, scale: Scale = "image", total: int = 0
+    explanation: Explanation,
+    *,
+    verdict: str = NOT_CHECKED,
+    columns: int | None = None,
+    limit: int = 48,
+    scale: Scale = "image",
+    total: int = 0,
 ) -> Image.Image:
     """Overlays side by side, each with its name, its class and the range of its map; a colour bar at the foot.
 
     Args:
         explanation: the maps.
+        verdict: of `Evidence.verdict`, shown as a badge.
         columns: images in a row; None: as many as are about 1,500 pixels wide.
         limit: only the first so many are shown; the head says of how many.
         scale: the full colour stands for each map's own magnitude ("image"), or for the largest of all ("column").
@@ -56,11 +66,12 @@ def contact_sheet(
     tiles = [tile(picture, _caption(part, position), width) for position, picture in enumerate(drawn(part, scale))]
     wide = max(columns * (width + GAP) - GAP, NARROWEST_SHEET)
     head, foot = heading(_head(part, max(total, len(explanation))), wide), heading([(SCALE_NOTE, SMALL, SOFT)], wide)
-    top, step = MARGIN + head.height + 8, tiles[0].height + GAP
+    top, step = MARGIN + head.height + LINE + 8, tiles[0].height + GAP
     bar_top = top + -(-len(part) // columns) * step
     size = (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + 4 + foot.height + MARGIN)
     out = Image.new("RGB", size, GROUND)
     out.paste(head, (MARGIN, MARGIN))
+    out.paste(badge(verdict, wide), (MARGIN, MARGIN + head.height))
     for position, one in enumerate(tiles):
         row, column = divmod(position, columns)
         out.paste(one, (MARGIN + column * (width + GAP), top + row * step))
