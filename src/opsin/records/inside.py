@@ -116,11 +116,11 @@ class FeatureMaps:
         if "FeatureMaps" not in metadata:
             raise OpsinError(f"{path} holds no FeatureMaps; expected a file that FeatureMaps.save wrote")
         rest = json.loads(metadata["FeatureMaps"])
-        layers = tuple(
-            LayerMaps(**entry, **{part: arrays[f"{part}/{entry['name']}"] for part in ("maps", "channels", "dead")})
-            for entry in rest["layers"]
-        )
-        return cls(layers, tuple(rest["names"]), tuple(rest["notes"]))
+        layers = []
+        for entry in rest["layers"]:
+            held: dict[str, Any] = {part: arrays[f"{part}/{entry['name']}"] for part in ("maps", "channels", "dead")}
+            layers.append(LayerMaps(**entry, **held))
+        return cls(tuple(layers), tuple(rest["names"]), tuple(rest["notes"]))
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class Filters:
         r2: float32 `(out,)`: share of the variance over places that the best Gabor function explains (0 for dead and
             flat filters), or None where none was fitted.
         gabor: float64 `(out, 8)`, its parameters in the order of `PARAMETERS`, or None.
-        blob: bool `(out,)`: a Gaussian without a wave reaches the threshold too, so that it is no Gabor-like filter; or
-            None.
+        blob: bool `(out,)`: a Gaussian without a wave reaches the threshold too and leaves less than twice as much
+            unexplained, so that the filter is no Gabor-like one; or None.
         threshold: of `r2` from which on a filter counts as Gabor-like.
         gabor_share: share of the filters that are neither dead nor flat which are Gabor-like, or None.
         control_share: the same of `controls` random filters with the bank's own mean power spectrum, or None.
@@ -193,8 +193,8 @@ class Filters:
             lines.append(f"{int(self.dead.sum())} dead, {int(self.flat.sum())} all but constant")
         if self.gabor_share is not None:
             lines.append(
-                f"{self.gabor_share:.0%} are Gabor-like (R2 of at least {self.threshold:g}); of random filters with the "
-                f"same spectrum {self.control_share:.0%}"
+                f"{self.gabor_share:.0%} are Gabor-like (R2 of at least {self.threshold:g}); of {self.controls} random "
+                f"filters with the same spectrum {self.control_share:.0%}"
             )
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 

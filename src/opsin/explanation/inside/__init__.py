@@ -6,6 +6,7 @@ They are imported here at once: a name of this package is always the function, n
 from opsin.explanation.inside.dreams.dream import dream
 from opsin.explanation.inside.embed import embed
 from opsin.explanation.inside.feature_maps import feature_maps
+from opsin.explanation.inside.filters import filters
 from opsin.explanation.inside.layers import layers
 
-__all__ = ["dream", "embed", "feature_maps", "layers"]
+__all__ = ["dream", "embed", "feature_maps", "filters", "layers"]

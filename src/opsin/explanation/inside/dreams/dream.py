@@ -87,7 +87,7 @@ def dream(
             reduced as much), degrees. None: 0.15, 0.5 and 15 for pictures of 64 pixels and more, less (0.1, 0.2, 15)
             for smaller ones, and little (0.02, 0.1, 5) for units, whose place in the picture counts.
         rate: the optimiser's step size.
-        frames: how many pictures of the way are kept, evenly spaced in steps, the first and the last among them.
+        frames: how many pictures of the way are kept, from the first to the last, closer together at first.
         batch_size: pictures that are made at a time. It changes nothing else.
         seed: of the first picture and the views, which are the same for everything that is dreamt of.
 
@@ -125,7 +125,7 @@ def dream(
         "steps": steps, "views": views, "decay": decay, "contrast": colours.contrast, "jitter": views_of.jitter,
         "zoom": views_of.zoom, "rotate": views_of.rotate, "rate": rate, "colours": colours.source,
     }  # fmt: skip
-    found = Dream(
+    return Dream(
         labels=aims.labels,
         pictures=np.concatenate([part.pictures for part in parts]),
         frames=np.concatenate([part.frames for part in parts]),
@@ -141,7 +141,6 @@ def dream(
         seconds=time.perf_counter() - began,
         notes=notes,
     )
-    return found
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,8 @@ class _Part:
 def _dream_of(studio: _Studio, aims: Aims, steps: int, views: int, rate: float, frames: int, seed: int) -> _Part:
     coefficients = _start(studio, aims, seed)
     draws = torch.Generator().manual_seed(seed)
-    kept = np.unique(np.linspace(0, steps, min(frames, steps + 1)).round().astype(int))
+    # closer together at first, when most is happening
+    kept = np.unique((np.linspace(0, 1, min(frames, steps + 1)) ** 2 * steps).round().astype(int))
     shown, activations = [], []
     optimiser = torch.optim.Adam([coefficients], lr=rate)
     for step in range(steps):
@@ -245,26 +245,23 @@ def _ascend(
 def _start(studio: _Studio, aims: Aims, seed: int) -> Tensor:
     """The first coefficients `(t, ...)`: a picture close to the mean colour, or a more contrasted one for those that
     do not answer to it."""
-    channels = len(studio.colours.mean)
     count = len(aims.labels)
-    chosen: Tensor | None = None
+    answered = torch.zeros(count, dtype=torch.bool, device=studio.model.device)
+    chosen = torch.zeros(0)
     for spread in SPREADS:
         draws = torch.Generator().manual_seed(seed)
-        drawn = studio.spectrum.coefficients(channels, draws).to(studio.model.device) * spread
+        drawn = studio.spectrum.coefficients(len(studio.colours.mean), draws).to(studio.model.device) * spread
         drawn = drawn.expand(count, *drawn.shape[1:]).clone().requires_grad_(True)
         _, gradient = _ascend(studio, aims, drawn, 1, draws)
-        moved = gradient.flatten(1).any(dim=1)
-        if chosen is None:
-            chosen, answered = drawn.detach().clone(), moved
-        else:
-            chosen[moved & ~answered] = drawn.detach()[moved & ~answered]
-            answered = answered | moved
+        kept = answered.view(-1, *[1] * (drawn.ndim - 1))
+        chosen = torch.where(kept, chosen, drawn.detach()) if bool(answered.any()) else drawn.detach()
+        answered = answered | gradient.flatten(1).any(dim=1)
         if bool(answered.all()):
             return chosen.requires_grad_(True)
     dead = [label for label, alive in zip(aims.labels, answered.tolist(), strict=True) if not alive]
     raise OpsinError(
-        f"{listed(dead)} cannot be dreamt of: its gradient is zero for {len(SPREADS)} random pictures, also past ReLUs; "
-        "choose another, or the layer before"
+        f"{listed(dead)} cannot be dreamt of: its gradient is zero for {len(SPREADS)} random pictures, also past "
+        "ReLUs; choose another, or the layer before"
     )
 
 
