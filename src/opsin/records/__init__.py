@@ -16,6 +16,7 @@ from opsin.records.explanation import Agreement, Explanation
 from opsin.records.inside import Dream, FeatureMaps, Filters, LayerMaps
 from opsin.records.prediction import Prediction
 from opsin.records.scores import Baseline, ClassScores, Comparison, Scores, Threshold
+from opsin.records.shortcuts import Share, Shortcut, Shortcuts
 from opsin.records.snapshot import Snapshot
 
 __all__ = [
@@ -40,6 +41,9 @@ __all__ = [
     "Prediction",
     "ReceptiveField",
     "Scores",
+    "Share",
+    "Shortcut",
+    "Shortcuts",
     "Snapshot",
     "Threshold",
     "TopImages",
