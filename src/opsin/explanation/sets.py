@@ -28,7 +28,8 @@ from opsin.inference.answers import Progress, known_classes
 from opsin.models.classifier import Classifier
 from opsin.records import Explanation, Unreadable
 
-SHARD_VALUES, LARGEST_SHARD = 2**23, 1024
+SHARD_VALUES, SMALLEST_SHARD, LARGEST_SHARD = 2**22, 8, 256
+"""Input values of a shard, and its images: few enough that freed memory is found again for the next one."""
 OVERLAYS_UP_TO = 500
 """Pictures (images times methods) for which overlays are drawn unasked."""
 OVERLAY_SIDE = 768
@@ -82,7 +83,7 @@ def explain_set(
         layer: the layer to look at; None: chosen and reported.
         seed: of a stochastic method's draws.
         batch_size: images per pass; None: as many as are fast.
-        shard_size: images per shard; None: 1,024 small ones, fewer of large ones.
+        shard_size: images per shard; None: 256 small ones, fewer of large ones.
         overlays: write each map on its picture as a PNG; None: where images times methods are at most 500.
         progress: told what is done, how many images are done, and how many there are.
         options: settings of the methods; of several those that all of them have.
@@ -314,4 +315,4 @@ def _ahead(
 
 def _shard_size(preprocess: Preprocess) -> int:
     values = preprocess.height * preprocess.width * preprocess.channels
-    return max(1, min(SHARD_VALUES // values, LARGEST_SHARD))
+    return max(SMALLEST_SHARD, min(SHARD_VALUES // values, LARGEST_SHARD))
