@@ -15,6 +15,7 @@ from opsin.records.evidence import (
 from opsin.records.explanation import Agreement, Explanation
 from opsin.records.inside import Dream, FeatureMaps, Filters, LayerMaps
 from opsin.records.prediction import Prediction
+from opsin.records.representation import FeatureSpace, LayerProbe, LayerProbes
 from opsin.records.scores import Baseline, ClassScores, Comparison, Scores, Threshold
 from opsin.records.shortcuts import Share, Shortcut, Shortcuts
 from opsin.records.snapshot import Snapshot
@@ -34,9 +35,12 @@ __all__ = [
     "Evidence",
     "Explanation",
     "FeatureMaps",
+    "FeatureSpace",
     "Filters",
     "Interval",
     "LayerMaps",
+    "LayerProbe",
+    "LayerProbes",
     "Measure",
     "Prediction",
     "ReceptiveField",
