@@ -12,7 +12,7 @@ from opsin.cli.demos.asked import Asked
 from opsin.training.recipe import Settings
 
 # Each name is a module of opsin.cli.demos, which is imported when it is asked for.
-Name = Literal["digits"]
+Name = Literal["digits", "photos"]
 
 
 def demo(
@@ -29,7 +29,8 @@ def demo(
     """Train on packaged images, score, write the report, and say what to open.
 
     Args:
-        name: digits: 5,000 real handwritten digits, in about a minute.
+        name: digits: 5,000 real handwritten digits, in about a minute; photos: what ImageNet's weights see in
+            photographs, by six methods with their evidence, in about four minutes.
         data: other data than the demo's own; anything that `opsin train` takes.
         model: another network than the one that is chosen from the images.
         out: the folder to write; by default runs/NAME (runs/NAME-2 when that exists).

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from opsin.data.dataset import Dataset
 from opsin.errors import OpsinError
@@ -62,14 +62,12 @@ def check_run(
     classifier = load_model(opened.path)
     data = opened.dataset()
     chosen = sample(data, images, seed)
-    inputs, _, unreadable = classifier.inputs([data.picture(int(at)).picture for at in chosen])
-    assert not unreadable  # opened already
+    pictures = [_named(data.picture(at).picture, data.names[at]) for at in chosen.tolist()]
     found = []
     for method in _wanted(methods, classifier):
-        explanation = explain(classifier, inputs, method, target, layer, seed)
+        explanation = explain(classifier, pictures, method, target, layer, seed)
         if not isinstance(explanation, Explanation):
             raise OpsinError(f"target={target!r} or layer={layer!r} stands for several; one of each can be kept")
-        explanation = dataclasses.replace(explanation, names=tuple(data.names[at] for at in chosen.tolist()))
         evidence = check(explanation, classifier, measures=measures, steps=steps, seed=seed, progress=progress)
         keep(opened.path, explanation, evidence)
         found.append(Kept(explanation, evidence))
@@ -99,6 +97,12 @@ def sample(data: Dataset, count: int, seed: int) -> np.ndarray:
     chosen = shuffled[np.lexsort((place, turn))[:count]]
     order = np.lexsort((chosen, validation.labels[chosen]))
     return validation.indices[chosen[order]]
+
+
+def _named(picture: Image.Image, name: str) -> Image.Image:
+    """The picture, called by its name in the data wherever pictures are named."""
+    picture.filename = name  # type: ignore[attr-defined]
+    return picture
 
 
 def _wanted(methods: str | Sequence[str] | None, classifier: Any) -> list[str]:

@@ -58,12 +58,31 @@ def report(run: str | Path | Run, *, out: str | Path | None = None, language: La
         OpsinError: the folder holds no run, the language is not one of the catalogue's, or the file cannot be written.
     """
     run = run if isinstance(run, Run) else Run(run)
+    target = run.path / "report.html" if out is None else Path(out)
+    check_target(target, language)
+    return write_page(make_page(run.name, make_parts(run)), target, language)
+
+
+def make_page(name: str, parts: Mapping[str, Any], title: str = "page.title") -> Page:
+    """A page of these parts, written now by this version; `title` is the kind of page, a key of the catalogue."""
+    return Page(name, parts, __version__, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), title=title)
+
+
+def check_target(target: Path, language: str) -> None:
+    """See that a page can be written, before its parts are made.
+
+    Raises:
+        OpsinError: the language is not one of the catalogue's, or a folder lies where the file should.
+    """
     if language not in LANGUAGES:
         raise OpsinError(f"language {language!r} was given; expected one of {', '.join(LANGUAGES)}")
-    target = run.path / "report.html" if out is None else Path(out)
     if target.is_dir():
         raise OpsinError(f"{target} is a folder; give the name of the file to write, such as {target / 'report.html'}")
-    page = Page(run.name, make_parts(run), __version__, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+
+
+def write_page(page: Page, target: Path, language: Language) -> Path:
+    """Write a page as one HTML file; returns its path."""
+    check_target(target, language)
     write_text(target, render(page, language))
     return target
 
