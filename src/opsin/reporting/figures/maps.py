@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsin.reporting.figures.colours import GAP, levels
-from opsin.reporting.figures.images import map_png, png, sheet, tile
+from opsin.reporting.figures.images import map_png, overlay_png, png, sheet, tile
 from opsin.reporting.parts.film import FilmLayer
 from opsin.reporting.parts.filters import FilterBank
 from opsin.reporting.parts.why import Map
@@ -61,9 +61,9 @@ def share_map(shares: np.ndarray) -> Drawn:
     return Drawn(map_png(levels(shares, 0, 1), False), width, height, zoom(width))
 
 
-def overlay_png(pixels: np.ndarray, shown: Map, signed: bool) -> str:
+def laid_over(pixels: np.ndarray, shown: Map, signed: bool) -> str:
     """A data URI of a map on its picture uint8 `(h, w, c)`."""
-    return png(np.asarray(overlay(pixels, shown.values, signed=signed, high=shown.full)))
+    return overlay_png(overlay(pixels, shown.values, signed=signed, high=shown.full))
 
 
 def zoom(width: int, room: int = WIDE) -> int:
