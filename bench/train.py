@@ -35,8 +35,8 @@ from torchvision.transforms import v2
 import opsin
 from measure import alternate, ratio, write
 from opsin.data.augment import build_augmentation
+from opsin.inference.memory import keep_freed_memory
 from opsin.training.feed import PixelFeed
-from opsin.training.memory import keep_freed_memory
 from opsin.training.recipe import Recipe
 from opsin.training.recorder.writer import read_lines
 from opsin.training.trainer import Phase, Trainer

@@ -264,20 +264,20 @@ def test_a_pair_explains_the_difference(model, images):
 def test_the_engine_is_on_the_record_and_changes_nothing(model, images, method):
     options = {"rise": {"masks": 40}, "lime": {"samples": 40}}.get(method, {})
     eager, fused = (explain(model, images, method, engine=name, **options) for name in ("eager", "fused"))
-    assert (eager.options["engine"], eager.options["engine_difference"]) == ("eager", 0.0)
-    assert fused.options["engine"] == "fused"
-    assert 0 < fused.options["engine_difference"] < 1e-5
+    assert (eager.used["engine"], eager.used["engine_difference"]) == ("eager", 0.0)
+    assert fused.used["engine"] == "fused"
+    assert 0 < fused.used["engine_difference"] < 1e-5
     np.testing.assert_allclose(eager.maps, fused.maps, atol=1e-4 * np.abs(eager.maps).max())
     assert fused.evaluations == eager.evaluations + 1
-    assert explain(model, images, method, **options).options["engine"] in ("eager", "fused")
+    assert explain(model, images, method, **options).used["engine"] in ("eager", "fused")
 
 
 def test_the_record_says_why_an_engine_was_not_used_and_survives_a_file(model, images, monkeypatch, tmp_path):
     monkeypatch.setitem(engine.ENGINES, "fused", lambda *_: lambda batch: torch.zeros(len(batch), 4))
     fresh = opsin.Classifier(copy.deepcopy(model.module), classes=model.classes)
     found = explain(fresh, images, "rise", masks=10, batch_size=1)
-    assert found.options["engine"] == "eager"
-    assert found.options["engine_refused"].startswith("fused: its scores differ from eager's by 1 of the largest")
+    assert found.used["engine"] == "eager"
+    assert found.used["engine_refused"].startswith("fused: its scores differ from eager's by 1 of the largest")
     found.save(tmp_path / "map.safetensors")
     loaded = opsin.records.Explanation.load(tmp_path / "map.safetensors")
     assert loaded.options == found.options

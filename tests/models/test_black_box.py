@@ -133,7 +133,7 @@ def test_a_function_and_a_file_are_explained_like_the_network(images, tmp_path, 
     for source in (numpy_scores, tensor_scores, str(tmp_path / "net.onnx"), tmp_path / "net.onnx"):
         found = explain(source, images, method, **settings)
         np.testing.assert_allclose(found.maps, wanted.maps, atol=1e-5 * max(1.0, np.abs(wanted.maps).max()))
-        assert found.options["engine"] == "eager"
+        assert found.used["engine"] == "eager"
 
 
 def test_the_scores_of_a_black_box_are_taken_as_they_are(images):

@@ -23,6 +23,7 @@ from opsin.explanation.methods import METHODS
 from opsin.explanation.split import normal_mode
 from opsin.explanation.targets import Targets, resolve_targets
 from opsin.inference.engines.engine import pass_size
+from opsin.inference.memory import keep_freed_memory
 from opsin.models.black_box import BlackBox, open_onnx
 from opsin.models.classifier import Classifier, Inputs
 from opsin.models.load import load_model
@@ -74,6 +75,7 @@ def explain(
     Raises:
         OpsinError: the method cannot be right for this network, or an argument is wrong; the message says why.
     """
+    keep_freed_memory()
     classifier = as_classifier(model)
     asked = _asked(classifier, method, layer, options)
     given = open_inputs(classifier, images)
@@ -211,7 +213,8 @@ def as_classifier(model: Classifier | str | Path | nn.Module | Callable[[Any], A
         return model
     if isinstance(model, str | Path):
         return open_onnx(model) if Path(model).suffix == ".onnx" else load_model(model)
-    return load_model(model) if isinstance(model, nn.Module) else BlackBox(model)
+    # not load_model, which puts a module into evaluation mode for good
+    return Classifier(model) if isinstance(model, nn.Module) else BlackBox(model)
 
 
 def _require_inside(model: Classifier, method: Method, name: str) -> None:
@@ -324,7 +327,7 @@ def _record(
         maps=np.ascontiguousarray(maps, np.float32),
         inputs=given.tensor.float().cpu().numpy(),
         method=method,
-        options={**asked.settings, **_used(answers)},
+        options=asked.settings,
         layer=layer.name if layer else "",
         targets=torch.cat([answer.targets.classes[:, column] for answer in answers]).numpy(),
         classes=model.classes or (),
@@ -339,6 +342,7 @@ def _record(
         geometry=given.geometry,
         display=None if model.preprocess is None else (model.preprocess.mean, model.preprocess.std),
         notes=notes,
+        used=_used(answers),
     )
 
 

@@ -196,7 +196,8 @@ class Classifier:
         if isinstance(output, Mapping):
             output = output.get("logits")
         logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or images not in (None, len(logits)):
+        # the number of rows is looked at only where one is expected: an export would take it for the only one allowed
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or (images is not None and len(logits) != images):
             found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(output).__name__
             raise OpsinError(
                 f"{self.label} answered with {found}; expected logits of shape ({images or 'n'}, classes): "

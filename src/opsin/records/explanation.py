@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class Explanation:
         display: (mean, std) per channel with which `inputs` become pixels again (`input * std + mean` lies in 0..1), or
             None: they are scaled from their own smallest and largest value.
         notes: warnings that belong to the maps, such as a blank one.
+        used: what was left to the method and found while it ran, such as the engine and its difference from eager.
     """
 
     maps: np.ndarray
@@ -65,6 +66,7 @@ class Explanation:
     geometry: np.ndarray | None = None
     display: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     notes: tuple[str, ...] = ()
+    used: dict[str, Any] = field(default_factory=dict)
 
     _ARRAYS = ("maps", "inputs", "targets", "against", "error", "completeness", "probabilities", "geometry")
 
@@ -92,7 +94,7 @@ class Explanation:
         return dataclasses.replace(self, names=tuple(self.names[position] for position in positions), **parts)
 
     def overlay(
-        self, index: int = 0, *, original: Image.Image | np.ndarray | str | Path | None = None, longest: int = 4096
+        self, index: int = 0, *, original: Image.Image | np.ndarray | str | Path | None = None, longest: int = 2048
     ) -> Image.Image:
         """The map on its picture, as an RGB image in which the photograph stays readable.
 

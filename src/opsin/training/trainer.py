@@ -20,6 +20,7 @@ from torch import nn
 from opsin.data.sampling import Sampler
 from opsin.errors import CheckFailed
 from opsin.files import write_tensors
+from opsin.inference.memory import keep_freed_memory
 from opsin.inference.scoring import epoch_scores
 from opsin.models.classifier import Classifier
 from opsin.models.weights import bare
@@ -35,7 +36,6 @@ from opsin.training.divergence import first_non_finite
 from opsin.training.draws import seed_layers, step_generator
 from opsin.training.feed import Batch, Feed, Validation, ahead
 from opsin.training.losses import build_loss
-from opsin.training.memory import keep_freed_memory
 from opsin.training.optimisers import build_optimiser
 from opsin.training.recipe import Recipe
 from opsin.training.recorder.alarms import epoch_alarms

@@ -7,6 +7,7 @@ saliency takes the largest magnitude over channels, as its paper has it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from opsin.errors import OpsinError
 from opsin.explanation.job import Answer, Job
 from opsin.explanation.split import normal_mode
 from opsin.explanation.targets import Targets
+from opsin.inference.engines.engine import DIFFERENTIABLE, EAGER, open_engine
 from opsin.models.classifier import evaluating
 from opsin.models.weights import bare
 
@@ -33,7 +35,7 @@ def input_x_gradient(job: Job) -> Answer:
     return Answer([(gradients * job.inputs.unsqueeze(1)).sum(dim=2)], targets, evaluations=1 + targets.count)
 
 
-def integrated_gradients(job: Job, *, steps: int = 32, baseline: float | None = 0.0) -> Answer:
+def integrated_gradients(job: Job, *, steps: int = 32, baseline: float | None = 0.0, engine: str = "auto") -> Answer:
     """Integrated gradients (Sundararajan et al. 2017) along the straight line from a baseline, by Gauss-Legendre
     quadrature: exact for polynomials up to degree 2 * steps - 1.
 
@@ -42,6 +44,7 @@ def integrated_gradients(job: Job, *, steps: int = 32, baseline: float | None = 
         steps: points of the quadrature.
         baseline: the value of every entry of the preprocessed input from which the line starts; None: each image's own
             mean per channel.
+        engine: what runs the network: auto, eager or fused.
 
     `completeness` of the answer is the sum of the map minus the change of the score, which the axiom says is 0.
     """
@@ -49,16 +52,19 @@ def integrated_gradients(job: Job, *, steps: int = 32, baseline: float | None = 
         raise OpsinError(f"steps was given as {steps}; expected at least 1")
     points, weights = np.polynomial.legendre.leggauss(steps)
     start = _baseline(job.inputs, baseline)
-    gradients, scores, targets = input_gradients(job, job.inputs)
-    _, scores_at_start, _ = input_gradients(job, start, targets, differentiate=False)
-    total = torch.zeros_like(gradients)
+    opened = open_engine(job.model, job.inputs, engine, 3 * steps, DIFFERENTIABLE)
+    targets = job.resolve(opened.logits)
+    job = dataclasses.replace(job, model=opened.network)
+    change = targets.scores(opened.logits) - targets.scores(job.model.logits(start).to(opened.logits.device))
+    total = 0.0
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         at = start + float(point) * (job.inputs - start)
-        total += float(weight) * input_gradients(job, at, targets)[0]
+        total = total + float(weight) * input_gradients(job, at, targets)[0]
+    assert isinstance(total, Tensor)  # there is at least one step
     maps = (total * (job.inputs - start).unsqueeze(1)).sum(dim=2)
-    gap = maps.sum(dim=(-2, -1)) - (scores - scores_at_start)
-    passes = steps * (1 + targets.count) + 2
-    return Answer([maps], targets, evaluations=passes, completeness=[gap])
+    gap = maps.sum(dim=(-2, -1)) - change
+    passes = steps * (1 + targets.count) + (2 if opened.name == EAGER else 3)
+    return Answer([maps], targets, evaluations=passes, completeness=[gap], used=opened.used)
 
 
 def input_gradients(
@@ -66,22 +72,19 @@ def input_gradients(
     inputs: Tensor,
     targets: Targets | None = None,
     *,
-    differentiate: bool = True,
     around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> tuple[Tensor, Tensor, Targets]:
     """`(n, t, c, h, w)` gradients with respect to the input, `(n, t)` scores, and the targets.
 
     Weights get no gradients and the network's state is restored. `around` is entered for the passes (guided
-    backpropagation changes the rules of ReLU there). Without `differentiate` the gradients are zeros.
+    backpropagation changes the rules of ReLU there).
     """
     module = bare(job.model.module)
-    with evaluating(module), normal_mode(), torch.set_grad_enabled(differentiate), around():
-        leaf = inputs.detach().clone().requires_grad_(differentiate)
+    with evaluating(module), normal_mode(), torch.enable_grad(), around():
+        leaf = inputs.detach().clone().requires_grad_(True)
         logits = job.model.read_output(module(leaf), len(leaf))
         targets = targets if targets is not None else job.resolve(logits.detach())
         scores = targets.scores(logits)
-        if not differentiate:
-            return torch.zeros(0), scores.detach(), targets
         if not scores.requires_grad:
             raise OpsinError(
                 f"the scores of {job.model.label} have no gradient with respect to the input: the network switches "

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import torch
 
 from opsin.errors import OpsinError
-from opsin.explanation.job import Answer, Job
+from opsin.explanation.job import Answer, Job, Method
+from opsin.inference.engines.engine import AUTO, DIFFERENTIABLE, EAGER, Engine, open_engine
 
 
-def smooth_grad(job: Job, *, of: str = "saliency", samples: int = 16, noise: float = 0.15, **options: Any) -> Answer:
+def smooth_grad(
+    job: Job, *, of: str = "saliency", samples: int = 16, noise: float = 0.15, engine: str = "auto", **options: Any
+) -> Answer:
     """SmoothGrad (Smilkov et al. 2017) of any gradient or CAM method: the mean of its maps over copies of the input
     with Gaussian noise. What is averaged are the method's maps as they are: of saliency, magnitudes.
 
@@ -24,6 +28,8 @@ def smooth_grad(job: Job, *, of: str = "saliency", samples: int = 16, noise: flo
         samples: noisy copies.
         noise: standard deviation as a share of the range (largest minus smallest value) of each image's input; the
             paper recommends 0.1 to 0.2.
+        engine: what runs the network: auto, eager or fused; of a perturbation method what that takes. A method that
+            looks at a layer runs in eager, because other engines do not have all layers.
         options: settings of the method.
 
     Raises:
@@ -33,17 +39,19 @@ def smooth_grad(job: Job, *, of: str = "saliency", samples: int = 16, noise: flo
         raise OpsinError(f"samples={samples} and noise={noise} were given; expected at least 2, and more than 0")
     if job.inner is None:
         raise OpsinError(f"smooth_grad was not told which method to smooth; give a method: of={of!r}")
-    targets = job.resolve(job.model.logits(job.inputs, batch_size=len(job.inputs)))
+    opened, options = _opened(job, job.inner, engine, samples, options)
+    targets = job.resolve(opened.logits)
+    network = opened.network
     flat = job.inputs.float().flatten(1)
     spread = (flat.amax(dim=1) - flat.amin(dim=1)).view(-1, 1, 1, 1) * noise
     draws = job.draws()
     means: list[torch.Tensor] = []
     squares: list[torch.Tensor] = []
-    evaluations = 1
+    evaluations = 1 if opened.name == EAGER else 2
     for number in range(1, samples + 1):
         drawn = torch.randn(job.inputs.shape[1:], generator=draws).to(job.inputs.device)
         noisy = (job.inputs + spread * drawn).to(job.inputs.dtype)
-        copy = dataclasses.replace(job, inputs=noisy, resolve=lambda _: targets, inner=None)
+        copy = dataclasses.replace(job, model=network, inputs=noisy, resolve=lambda _: targets, inner=None)
         answer = job.inner.run(copy, **options)
         evaluations += answer.evaluations
         maps = [item.detach().float() for item in answer.maps]
@@ -54,4 +62,17 @@ def smooth_grad(job: Job, *, of: str = "saliency", samples: int = 16, noise: flo
             mean.add_(step / number)  # Welford 1962: no difference of large sums
             square.add_(step * (item - mean))
     errors = [(square / (samples - 1) / samples).sqrt().mean(dim=(-2, -1)) for square in squares]
-    return Answer(means, targets, evaluations, error=errors)
+    return Answer(means, targets, evaluations, error=errors, used=opened.used)
+
+
+def _opened(
+    job: Job, inner: Method, engine: str, samples: int, options: dict[str, Any]
+) -> tuple[Engine, dict[str, Any]]:
+    """The engine for the passes, and the method's options: one that opens engines itself is told which."""
+    chooses = "engine" in inspect.signature(inner.run).parameters
+    if inner.family == "gradient" and not inner.layer:
+        opened = open_engine(job.model, job.inputs, engine, 3 * samples, DIFFERENTIABLE)
+        return opened, {**options, "engine": EAGER} if chooses else options
+    if not chooses and engine not in (AUTO, EAGER):
+        raise OpsinError(f"engine={engine!r} was given for a method that looks at a layer; give eager or auto")
+    return open_engine(job.model, job.inputs, EAGER), {**options, "engine": engine} if chooses else options

@@ -49,10 +49,8 @@ class Scorer:
 
     @property
     def used(self) -> dict[str, Any]:
-        """The engine, its difference from eager, and why others are not used, for the record."""
-        refused = [f"{name}: {reason}" for name, reason in self.engine.refused.items()]
-        found = {"engine": self.engine.name, "engine_difference": self.engine.difference}
-        return {**found, "engine_refused": "; ".join(refused)} if refused else found
+        """What is told about the engine."""
+        return self.engine.used
 
     def passes(self, variants: int, build: Build) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Score every variant of every image: image numbers `(b,)`, variant numbers `(b,)` and scores `(b, t)`.

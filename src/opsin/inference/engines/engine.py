@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.inference.engines import fused, onnx_runtime
+from opsin.inference.memory import keep_freed_memory
 from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier
 from opsin.models.weights import bare
@@ -35,6 +36,7 @@ ENGINES: dict[str, Callable[[Classifier, Tensor], Runner]] = {
     "fused": fused.build,
     "onnxruntime": onnx_runtime.build,
 }
+DIFFERENTIABLE = ("fused",)
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,28 @@ class Engine:
     difference: float = 0.0
     refused: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def network(self) -> Classifier:
+        """A Classifier that runs as the engine does and can be differentiated; only of DIFFERENTIABLE engines."""
+        if not isinstance(self.runner, fused.Folded):
+            return self.model
+        return Classifier(self.runner.network, classes=self.model.classes, preprocess=self.model.preprocess)
+
+    @property
+    def used(self) -> dict[str, object]:
+        """The engine, its difference from eager, and why others are not used, for the record."""
+        refused = [f"{name}: {reason}" for name, reason in self.refused.items()]
+        found: dict[str, object] = {"engine": self.name, "engine_difference": self.difference}
+        return {**found, "engine_refused": "; ".join(refused)} if refused else found
+
     def scores(self, inputs: Tensor) -> Tensor:
         """float32 logits `(n, classes)` of preprocessed inputs `(n, c, h, w)` of any number, on the inputs' device."""
         return _answers(self.model, self.runner, inputs)
 
 
-def open_engine(model: Classifier, inputs: Tensor, name: str = AUTO, evaluations: float = 1.0) -> Engine:
+def open_engine(
+    model: Classifier, inputs: Tensor, name: str = AUTO, evaluations: float = 1.0, among: Sequence[str] = tuple(ENGINES)
+) -> Engine:
     """Open the engine that answers fastest, or the one of a name, once it was seen to agree with eager.
 
     Every call runs eager and the engine on `inputs` and compares them, so that a copy that no longer fits the network
@@ -74,18 +92,22 @@ def open_engine(model: Classifier, inputs: Tensor, name: str = AUTO, evaluations
         name: `auto`, `eager`, `fused` (convolutions with their batch normalisation folded in, channels-last) or
             `onnxruntime` (on the CPU).
         evaluations: how many passes will follow per image; `auto` tries an export only where it can pay.
+        among: the engines beside eager that will do, such as DIFFERENTIABLE.
 
     Raises:
         OpsinError: there is no such engine, or the one that was named cannot run this network or disagrees with eager.
     """
-    if name not in (AUTO, EAGER, *ENGINES):
-        known = [AUTO, EAGER, *ENGINES]
+    known = [AUTO, EAGER, *among]
+    if name not in known:
+        if name in ENGINES:
+            raise OpsinError(f"the engine {name} gives no gradients; give one of {', '.join(known)}")
         raise OpsinError(f"there is no engine {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
     run = _eager(model)
     expected = _answers(model, run, inputs)
     eager = Engine(EAGER, model, run, expected)
     if name == EAGER or (name == AUTO and isinstance(model, BlackBox)):
         return eager
+    keep_freed_memory()
     memory = _remember(bare(model.module))
     if name != AUTO:
         opened = _open(eager, memory, name, inputs)
@@ -93,7 +115,7 @@ def open_engine(model: Classifier, inputs: Tensor, name: str = AUTO, evaluations
             raise OpsinError(f"the engine {name} is not used for {model.label}: {opened}; give engine='eager'")
         return opened
     refused = {}
-    for candidate in _by_speed(eager, memory, inputs, evaluations):
+    for candidate in _by_speed(eager, memory, inputs, evaluations, among):
         opened = eager if candidate == EAGER else _open(eager, memory, candidate, inputs)
         if isinstance(opened, Engine):
             return Engine(opened.name, model, opened.runner, opened.logits, opened.difference, refused)
@@ -187,12 +209,12 @@ def _why_not(model: Classifier, name: str, inputs: Tensor) -> str:
     return ""
 
 
-def _by_speed(eager: Engine, memory: _Memory, inputs: Tensor, evaluations: float) -> list[str]:
+def _by_speed(eager: Engine, memory: _Memory, inputs: Tensor, evaluations: float, among: Sequence[str]) -> list[str]:
     """Engines, the fastest first; before it those that cannot run, so that their reasons are kept."""
     model = eager.model
-    possible = [name for name in ENGINES if not _why_not(model, name, inputs)]
+    possible = [name for name in among if not _why_not(model, name, inputs)]
     if not possible:
-        return [*ENGINES, EAGER]
+        return [*among, EAGER]
     some = inputs[torch.arange(TIMED) % len(inputs)]
     speeds = {EAGER: _seconds(memory, EAGER, model, eager.runner, some)}
     work = speeds[EAGER] / TIMED * evaluations * len(inputs)

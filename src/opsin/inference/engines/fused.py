@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,14 +19,25 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, BatchNormAct2d)
 
 
-def build(model: Classifier, inputs: Tensor) -> Callable[[Tensor], object]:
-    """A folded copy of the network in evaluation mode. Whether it still answers the same is for the caller to see."""
+@dataclass(frozen=True)
+class Folded:
+    """A folded copy of a network in evaluation mode; gradients pass through it to the input, never to weights."""
+
+    network: nn.Module
+    layout: torch.memory_format
+
+    def __call__(self, batch: Tensor) -> object:
+        return self.network(batch.contiguous(memory_format=self.layout))
+
+
+def build(model: Classifier, inputs: Tensor) -> Folded:
+    """A folded copy of the network. Whether it still answers the same is for the caller to see."""
     network = copy.deepcopy(bare(model.module)).eval().requires_grad_(False)
     for convolution, norm in _pairs(network, inputs[:1]):
         _fold(network, convolution, norm)
     layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
     network.to(memory_format=layout)
-    return lambda batch: network(batch.contiguous(memory_format=layout))
+    return Folded(network, layout)
 
 
 def _pairs(network: nn.Module, inputs: Tensor) -> list[tuple[str, str]]:
