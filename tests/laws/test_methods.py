@@ -17,7 +17,7 @@ from opsin.explanation.methods import METHODS
 pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
 
 # Where a method refuses a kind of network, with a reason; everywhere else it has to work.
-REFUSED = {("cam", kind) for kind in KINDS if kind != "resnet_small"}
+REFUSED = {(method, kind) for method in ("cam", "softmax_cam") for kind in KINDS if kind != "resnet_small"}
 REFUSED |= {(method, kind) for method in METHODS if METHODS[method].family == "attention" for kind in CONVOLUTIONAL}
 ABOUT = [
     pytest.param(method, kind, id=f"{method}-{kind}")

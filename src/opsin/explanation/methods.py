@@ -14,6 +14,11 @@ METHODS: dict[str, Method] = {
         needs="global average pooling and one linear layer", cost="1", layer=True,
         fails="coarse: as many places as the last layer has",
     ),
+    "softmax_cam": Method(
+        closed_form.softmax_cam, "cam", "The head at every place, after Long et al. 2015",
+        needs="global average pooling and one linear layer", cost="1", layer=True,
+        fails="shows where the class wins, not all that adds to its score; coarse as CAM",
+    ),
     "grad_cam": Method(
         gradient_cams.grad_cam, "cam", "Grad-CAM, Selvaraju et al. 2017",
         needs="a layer with places", cost="about 1", layer=True,
