@@ -81,6 +81,8 @@ class OnnxScores:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
+        # between two runs PyTorch prepares the next inputs: threads that wait in a loop would take its cores
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         name = source.name if isinstance(source, Path) else "the graph"
