@@ -107,4 +107,4 @@ def test_another_model_is_not_mixed_in(given, tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")]
     assert main(["explain", *given, *out]) == 0
     assert main(["explain", *given, *out, "--seed", "1"]) == 2
-    assert "another seed (there 0, now 1); give another folder" in capsys.readouterr().err
+    assert "that differ in seed (there 0, now 1); give another folder" in capsys.readouterr().err

@@ -207,12 +207,12 @@ def test_a_finished_set_is_not_explained_again_and_new_or_changed_images_are(fol
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"methods": ("layer_cam",)}, r"another methods \(there grad_cam, now layer_cam\)"),
-        ({"target": "dog"}, "another target"),
-        ({"target": ("dog", "cow")}, "another target, against"),
-        ({"layer": "1"}, "another layer"),
-        ({"seed": 3}, "another seed"),
-        ({"relu": False}, "another options"),
+        ({"methods": ("layer_cam",)}, r"differ in methods, options \(there grad_cam, now layer_cam\)"),
+        ({"target": "dog"}, "differ in target"),
+        ({"target": ("dog", "cow")}, "differ in target, against"),
+        ({"layer": "1"}, "differ in layer"),
+        ({"seed": 3}, "differ in seed"),
+        ({"relu": False}, "differ in options"),
     ],
 )
 def test_other_settings_do_not_mix(given, message, folder, tmp_path):
@@ -225,11 +225,11 @@ def test_other_settings_do_not_mix(given, message, folder, tmp_path):
 
 def test_another_models_maps_do_not_mix(folder, tmp_path):
     explain_set(network(), folder / "a", tmp_path / "out")
-    with pytest.raises(OpsinError, match="another model"):
+    with pytest.raises(OpsinError, match="differ in weights"):
         explain_set(network(seed=1), folder / "a", tmp_path / "out")
     larger = network()
     larger.preprocess = Preprocess.simple(3, 24)
-    with pytest.raises(OpsinError, match="another preprocess"):
+    with pytest.raises(OpsinError, match="differ in preprocess"):
         explain_set(larger, folder / "a", tmp_path / "out")
 
 
@@ -356,14 +356,12 @@ def test_small_values_keep_their_precision(tmp_path):
 def test_the_settings_file_says_what_was_asked(folder, tmp_path):
     found = explain_set(network(), folder, tmp_path / "out", target=("dog", "cow"), methods=("occlusion",), window=5)
     about = read_json(tmp_path / "out" / "explain.json")
-    assert (about["target"], about["against"], about["methods"], about["options"]) == (
-        1,
-        2,
-        ["occlusion"],
-        {"window": 5},
-    )
+    assert [about[name] for name in ("target", "against", "methods")] == [1, 2, ["occlusion"]]
+    assert about["options"]["occlusion"]["window"] == 5
     why = found.explanation("occlusion")
     assert (why.targets == 1).all()
     assert why.against is not None
     assert (why.against == 2).all()
     assert why.layer == ""
+    assert why.options["window"] == 5
+    assert "baseline" in why.options  # those that were not given too

@@ -143,7 +143,7 @@ class ExplanationSet:
             maps=self._maps(method, rows, preprocess),
             inputs=preprocess.normalise(pixels).contiguous().numpy(),
             method=method,
-            options=dict(self.about["options"]),
+            options=dict(self.about["options"][method]),
             layer=", ".join(dict.fromkeys(row["layer"] for row in rows)),
             targets=np.array([row["target"] for row in rows], np.int64),
             classes=tuple(self.about["classes"]),
@@ -220,8 +220,8 @@ def begin_set(out: str | Path, about: Mapping[str, Any]) -> ExplanationSet:
     others = [name for name in about if found.about.get(name) != about[name]]
     if others:
         raise OpsinError(
-            f"{out} holds explanations with another {some(others, 3)} (there {_short(found.about.get(others[0]))}, now "
-            f"{_short(about[others[0]])}); give another folder"
+            f"{out} holds explanations that differ in {some(others, 3)} (there {_short(found.about.get(others[0]))}, "
+            f"now {_short(about[others[0]])}); give another folder"
         )
     found.clear_torn()
     return found

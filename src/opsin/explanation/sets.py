@@ -195,7 +195,7 @@ def _draw(explanation: Explanation, position: int, item: Opened, path: Path) -> 
     one = explanation.rows([position])
     picture = replace(one, geometry=np.array([item.geometry]) * share).overlay(original=item.original)
     with replacing(path) as temporary:
-        picture.save(temporary, "PNG")
+        picture.save(temporary, "PNG", compress_level=1)  # three times as fast as the usual 6, and a fifth larger
 
 
 def _values(explanation: Explanation, position: int) -> dict[str, Any]:
@@ -262,8 +262,6 @@ def _about(
     """What decides the maps, as `explain.json` holds it."""
     if isinstance(methods, str) or not methods or len(set(methods)) < len(methods):
         raise OpsinError(f"methods were given as {methods!r}; expected names of methods, each once")
-    for name in methods:
-        check_options(*find_method(name), options)
     classes = known_classes(model)
     pair = target if isinstance(target, tuple) else (target,)
     wanted = [None if item is None else class_index(item, classes, len(classes)) for item in pair]
@@ -271,11 +269,12 @@ def _about(
         raise OpsinError(f"the target {target!r} was given; expected a class, or a pair of classes that differ")
     return plain({
         "format": FORMAT,
-        "model": {"name": model.label, "fingerprint": fingerprint(model)},
+        "model": model.label,
+        "weights": fingerprint(model),
         "classes": classes,
         "preprocess": preprocess.model_dump(mode="json"),
         "methods": methods,
-        "options": options,
+        "options": {name: check_options(*find_method(name), options) for name in methods},
         "target": wanted[0],
         "against": wanted[1] if len(wanted) > 1 else None,
         "layer": layer,
