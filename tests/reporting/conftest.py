@@ -16,13 +16,25 @@ import torch.nn.functional as F
 from torch import nn
 
 import opsin
+from opsin.evidence.kept import keep
 from opsin.files import read_json, write_json, write_tensors
 from opsin.inference import scoring
-from opsin.records import Baseline, ClassScores, Interval, Scores, Threshold
+from opsin.records import (
+    Baseline,
+    ClassScores,
+    Control,
+    Evidence,
+    Explanation,
+    Interval,
+    Measure,
+    Scores,
+    Threshold,
+)
 from opsin.reporting.parts.material import Material
 from opsin.training.recorder.writer import append_line
 
 EVIL = ("<script>alert(1)</script>", 'a"onload="x', "{{ 7*7 }} & {name}")
+CLASSES = ("cat", "dog", "eel")
 IMAGES = 90  # of which the first 30 are for training, then 30 for validation and 30 for the test
 
 
@@ -188,6 +200,69 @@ def write_answers(folder: Path, labels: np.ndarray, right: float, confidence: fl
     pq.write_table(pa.table(table), folder / "predictions.parquet")
 
 
+def make_explanation(method="grad_cam", images=12, side=8, signed=False, **changes) -> Explanation:
+    rng = np.random.default_rng(len(method))
+    maps = rng.normal(size=(images, side, side)) if signed else rng.random((images, side, side))
+    inputs = np.random.default_rng(0).random((images, 1, side, side))
+    values = {
+        "maps": maps.astype(np.float32), "inputs": inputs.astype(np.float32), "method": method,
+        "options": {"relu": True}, "layer": "2", "targets": np.arange(images) % 3, "classes": CLASSES,
+        "names": tuple(f"{CLASSES[i % 3]}/{30 + i}.png" for i in range(images)), "evaluations": 2,
+        "display": ((0.0,), (1.0,)),
+    }  # fmt: skip
+    return Explanation(**{**values, **changes})
+
+
+def make_measure(values: np.ndarray, random: np.ndarray, edge: np.ndarray, better="lower", **protocol) -> Measure:
+    sign = 1 if better == "higher" else -1
+
+    def control(other: np.ndarray, p_value: float | None) -> Control:
+        gain = sign * (values - other)
+        spread = Interval(gain.mean() - 0.1, gain.mean() + 0.1)
+        return Control(other, other.mean(), Interval(other.mean(), other.mean()), gain.mean(), spread, p_value)
+
+    curve = np.column_stack(
+        [np.linspace(0, 1, 5), *np.linspace([0.9] * 3, [values.mean(), random.mean(), edge.mean()], 5).T]
+    )
+    return Measure(
+        values, values.mean(), Interval(values.mean() - 0.05, values.mean() + 0.05), better,
+        {"score": "probability", "steps": 4, "seed": 0, **protocol},
+        {"random": control(random, 0.001), "edge": control(edge, None)},
+        curve, ("share", "explanation", "random", "edge"),
+    )  # fmt: skip
+
+
+def make_evidence(
+    explanation: Explanation, gain=0.3, likeness: float | None = 0.1, p_value=0.001, edge=0.2
+) -> Evidence:
+    """Evidence whose figures belong together: deletion, and randomisation where a likeness is given."""
+    n = len(explanation)
+    own = np.linspace(0.2, 0.4, n)
+    measures = {"deletion": make_measure(own, own + gain, own - gain + edge)}
+    verdict = "better than random" if p_value <= 0.05 else "no better than random"
+    if likeness is not None:
+        values = np.full(n, likeness)
+        measures["randomisation"] = Measure(
+            values, likeness, Interval(likeness, likeness), "lower", {"fails_from": 0.5}, {},
+            np.array([[0.5, 0.2, 0.1], [1.0, 0.1, 0.0]]), ("share", "spearman", "ssim"),
+        )  # fmt: skip
+        verdict = "fails the sanity check" if likeness >= 0.5 else verdict
+    return Evidence(
+        verdict=verdict, reasons=("recorded",), measures=measures, skipped={"completeness": "it <does> not promise"},
+        method=explanation.method, layer=explanation.layer, model="tiny", names=explanation.names, advantage=gain,
+        advantage_interval=Interval(gain - 0.1, gain + 0.1), p_value=p_value, notes=("a <note>",),
+    )  # fmt: skip
+
+
+def keep_some(run: opsin.Run) -> None:
+    """Keep maps of three methods in a run: one good, one that fails, one not checked."""
+    some = {"names": tuple(f"{run.classes[i % 3]}/{30 + i}.png" for i in range(12)), "classes": run.classes}
+    for method, changes in (("grad_cam", {}), ("guided_backprop", {"likeness": 0.8, "edge": -0.2})):
+        explanation = make_explanation(method, **some)
+        keep(run.path, explanation, make_evidence(explanation, **changes))
+    keep(run.path, make_explanation("saliency", signed=True, layer="", notes=("a <note>",), **some))
+
+
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory):
     """The records of a tiny network, made once."""
@@ -239,12 +314,18 @@ def every_run(tmp_path_factory, recorded):
         path.unlink()
     empty = make_run(scores=False, status="running", epochs=())
     (empty.path / "steps.jsonl").unlink()
+    checked = make_run()
+    keep_some(checked)
+    (checked.path / "evidence" / "rise.json").write_text("torn")
     pair = {"kind": "near", "first": "a", "second": "b", "first_split": "train", "second_split": "test", "distance": 2}
+    evil = make_run(classes=EVIL, data={
+        "name": EVIL[0], "notes": [EVIL[0]], "duplicates": [{**pair, "first": EVIL[0]}],
+        "unreadable": [{"path": EVIL[0], "reason": EVIL[1]}],
+    })  # fmt: skip
+    keep_some(evil)
     return {
-        "evil": make_run(classes=EVIL, data={
-            "name": EVIL[0], "notes": [EVIL[0]], "duplicates": [{**pair, "first": EVIL[0]}],
-            "unreadable": [{"path": EVIL[0], "reason": EVIL[1]}],
-        }),
+        "evil": evil,
+        "checked": checked,
         "foreign": opsin.Run(folder / "foreign"),
         "nothing recorded": opsin.Run(recorded_nothing.path),
         "no test images": make_run(scores=False),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import missing
 
+import opsin
+
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -25,6 +27,16 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def explained(browser, every_run, tmp_path):
+    """The report of a run with kept evidence."""
+    target = opsin.report(every_run["checked"], out=tmp_path / "checked.html")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(target.as_uri())
+    yield page
+    page.close()
 
 
 @pytest.fixture
@@ -157,3 +169,29 @@ def test_the_keyboard_reaches_every_control(page):
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#keys").is_visible()
+
+
+def test_a_badge_opens_to_its_figures_curves_and_control_maps(explained):
+    proof = explained.locator("details.proof").nth(1)
+    assert not proof.locator("table").is_visible()
+    explained.locator("a.verdict.fails").click()
+    assert proof.locator("table").is_visible()
+    assert proof.locator("svg.chart").count() == 2
+    assert proof.locator(".beside img").count() == 4
+    text = proof.inner_text()
+    assert "its maps stay alike (0.80 on average" in text
+    assert "steps 4" in text
+    # the badge stands below the page's head, not behind it
+    assert proof.locator("summary").bounding_box()["y"] >= 44
+
+
+def test_the_maps_are_at_whole_pixels_and_fit_the_page(explained):
+    sizes = explained.eval_on_selector_all(
+        ".why td img", "all => all.map(i => [i.naturalWidth, i.getBoundingClientRect().width])"
+    )
+    assert len(sizes) == 18
+    assert {shown % natural for natural, shown in sizes} == {0}
+    assert all(shown > 100 for _, shown in sizes)
+    for width in (1280, 480):
+        explained.set_viewport_size({"width": width, "height": 900})
+        assert explained.evaluate("document.documentElement.scrollWidth") <= width

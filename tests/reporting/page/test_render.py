@@ -61,7 +61,7 @@ def test_every_kind_of_run_has_a_page_that_says_only_what_the_catalogue_says(eve
         assert not reader.open, kind
         for text, around in reader.texts:
             letters = any(
-                unicodedata.category(c).startswith("L") for c in re.sub(r"\b(ECE|AUROC|F1|e)\b|\de-?\d", "", text)
+                unicodedata.category(c).startswith("L") for c in re.sub(r"\b(ECE|AUROC|F1|e)\b|\de-?\d|^p = ", "", text)
             )
             ours = any("lang" in attributes for tag, attributes in around if tag != "html")
             data = any(attributes.get("translate") == "no" for _, attributes in around)
@@ -84,7 +84,7 @@ def test_the_check_above_sees_a_string_that_bypasses_the_catalogue(make_run):
 def test_what_users_name_is_never_markup(every_run):
     html = page_of(every_run["evil"])
     assert "<script>alert" not in html
-    for piece in ("<i>note</i>", "<b>method</b>", "<b>markup</b>"):
+    for piece in ("<i>note</i>", "<b>method</b>", "<b>markup</b>", "<note>", "<does>"):
         assert piece not in html
     assert "49 &amp; {name}" not in html
     assert "{{ 7*7 }} &amp; {name}" in html
@@ -165,3 +165,36 @@ def test_large_photographs_are_shown_small_and_small_images_large(make_run, monk
              for tag, attributes in Reader(page_of(make_run())).elements
              if tag == "img" and "original" in attributes.get("data-alt-en", "").lower()]  # fmt: skip
     assert set(sizes) == {("photo", 112, 75)}
+
+
+def test_every_map_carries_a_badge_and_every_badge_leads_to_its_figures(every_run):
+    html = page_of(every_run["checked"])
+    reader = Reader(html)
+    tables = html.count('<table class="why')
+    assert tables == 1
+    grid = html.partition('<table class="why')[2].partition("</table>")[0]
+    cells = re.findall(r"<td>(.*?)</td>", grid, re.DOTALL)
+    assert len(cells) == 6 * 3
+    for cell in cells:
+        assert cell.count("<img") == cell.count('class="badge ') == 1
+    badges = re.findall(r'<a class="verdict (\w+)" href="#(why-1-\w+)"', grid)
+    assert badges == [
+        ("better", "why-1-grad_cam"), ("fails", "why-1-guided_backprop"), ("unchecked", "why-1-saliency")
+    ]  # fmt: skip
+    inside = [attributes.get("id") for _, attributes in reader.elements]
+    assert all(place in inside for _, place in badges)
+    assert "rise" in html.partition('id="why"')[2].partition("</section>")[0]  # the damaged one is named
+
+
+def test_a_page_of_explanations_is_the_same_page_without_the_run(every_run):
+    from tests.reporting.conftest import make_explanation
+
+    from opsin.reporting import explained
+
+    html = render(explained.page_of([make_explanation()], name="a network"), "en")
+    reader = Reader(html)
+    assert not reader.open
+    assert "<title>Explanations · a network</title>" in html
+    assert [attributes["id"] for tag, attributes in reader.elements if tag == "section"] == ["why"]
+    assert 'id="film-data"' not in html
+    assert "play the film" not in html

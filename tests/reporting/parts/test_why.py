@@ -4,72 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tests.reporting.conftest import CLASSES, make_evidence, make_explanation
 
 from opsin.evidence.kept import Kept, keep
 from opsin.files import read_json, write_json
-from opsin.records import Control, Evidence, Explanation, Interval, Measure
 from opsin.reporting.explained import page_of
 from opsin.reporting.page.render import render
 from opsin.reporting.parts.material import Material, Missing
 from opsin.reporting.parts.summary import summary
 from opsin.reporting.parts.why import MOST_IMAGES, MOST_METHODS, SIDE, Answered, why, why_of
 from opsin.reporting.texts import packaged, say
-
-CLASSES = ("cat", "dog", "eel")
-
-
-def make_explanation(method="grad_cam", images=12, side=8, signed=False, **changes) -> Explanation:
-    rng = np.random.default_rng(len(method))
-    maps = rng.normal(size=(images, side, side)) if signed else rng.random((images, side, side))
-    inputs = np.random.default_rng(0).random((images, 1, side, side))
-    values = {
-        "maps": maps.astype(np.float32), "inputs": inputs.astype(np.float32), "method": method,
-        "options": {"relu": True}, "layer": "2", "targets": np.arange(images) % 3, "classes": CLASSES,
-        "names": tuple(f"{CLASSES[i % 3]}/{30 + i}.png" for i in range(images)), "evaluations": 2,
-        "display": ((0.0,), (1.0,)),
-    }  # fmt: skip
-    return Explanation(**{**values, **changes})
-
-
-def make_measure(values: np.ndarray, random: np.ndarray, edge: np.ndarray, better="lower", **protocol) -> Measure:
-    sign = 1 if better == "higher" else -1
-
-    def control(other: np.ndarray, p_value: float | None) -> Control:
-        gain = sign * (values - other)
-        spread = Interval(gain.mean() - 0.1, gain.mean() + 0.1)
-        return Control(other, other.mean(), Interval(other.mean(), other.mean()), gain.mean(), spread, p_value)
-
-    curve = np.column_stack(
-        [np.linspace(0, 1, 5), *np.linspace([0.9] * 3, [values.mean(), random.mean(), edge.mean()], 5).T]
-    )
-    return Measure(
-        values, values.mean(), Interval(values.mean() - 0.05, values.mean() + 0.05), better,
-        {"score": "probability", "steps": 4, "seed": 0, **protocol},
-        {"random": control(random, 0.001), "edge": control(edge, None)},
-        curve, ("share", "explanation", "random", "edge"),
-    )  # fmt: skip
-
-
-def make_evidence(
-    explanation: Explanation, gain=0.3, likeness: float | None = 0.1, p_value=0.001, edge=0.2
-) -> Evidence:
-    """Evidence whose figures belong together: deletion, and randomisation where a likeness is given."""
-    n = len(explanation)
-    own = np.linspace(0.2, 0.4, n)
-    measures = {"deletion": make_measure(own, own + gain, own - gain + edge)}
-    verdict = "better than random" if p_value <= 0.05 else "no better than random"
-    if likeness is not None:
-        values = np.full(n, likeness)
-        measures["randomisation"] = Measure(
-            values, likeness, Interval(likeness, likeness), "lower", {"fails_from": 0.5}, {},
-            np.array([[0.5, 0.2, 0.1], [1.0, 0.1, 0.0]]), ("share", "spearman", "ssim"),
-        )  # fmt: skip
-        verdict = "fails the sanity check" if likeness >= 0.5 else verdict
-    return Evidence(
-        verdict=verdict, reasons=("recorded",), measures=measures, skipped={"completeness": "it <does> not promise"},
-        method=explanation.method, layer=explanation.layer, model="tiny", names=explanation.names, advantage=gain,
-        advantage_interval=Interval(gain - 0.1, gain + 0.1), p_value=p_value, notes=("a <note>",),
-    )  # fmt: skip
 
 
 def keys(texts) -> list[str]:
