@@ -22,6 +22,7 @@ VERBS = {
     "check": "Explain images, and measure how faithful the maps are to the model.",
     "compare": "Where two models differ, and whether that is chance.",
     "report": "Write a run's report as one HTML file.",
+    "methods": "List methods of explanation, and which to begin with.",
     "models": "List networks with their size and speed.",
     "datasets": "List packaged and downloadable data.",
     "cache": "List or clear decoded images.",

@@ -95,9 +95,12 @@ def recommend(model: Classifier, inputs: Tensor | None = None) -> Recommendation
     Raises:
         OpsinError: the network does not say which inputs it takes, or cannot take those that were given.
     """
+    fallback = Recommendation(BLACK_BOX.method, None, dict(BLACK_BOX.options), BLACK_BOX.reason)
+    if isinstance(model, BlackBox):
+        return fallback
     one = _noise(model) if inputs is None else inputs[:1]
     model.logits(one)  # an input that the network cannot take is told here, once
-    for advice in () if isinstance(model, BlackBox) else ADVICE:
+    for advice in ADVICE:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BlankMapWarning)
             warnings.simplefilter("ignore", InputWarning)
@@ -107,7 +110,7 @@ def recommend(model: Classifier, inputs: Tensor | None = None) -> Recommendation
                 continue
         assert isinstance(found, Explanation)  # one target, one layer
         return Recommendation(advice.method, found.layer or None, dict(advice.options), advice.reason)
-    return Recommendation(BLACK_BOX.method, None, dict(BLACK_BOX.options), BLACK_BOX.reason)
+    return fallback
 
 
 def _noise(model: Classifier) -> Tensor:
