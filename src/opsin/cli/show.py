@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,16 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield view.work
     finally:
         view.end()
+
+
+@contextmanager
+def notes_shown_below() -> Iterator[None]:
+    """No warnings of blank maps inside the block: what it makes carries them as notes, which the command shows."""
+    from opsin.explanation.explain import BlankMapWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BlankMapWarning)
+        yield
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,7 +14,9 @@ from opsin.errors import OpsinError
 from opsin.evidence.check import check
 from opsin.evidence.kept import Kept, keep
 from opsin.explanation.explain import explain
+from opsin.explanation.recommend import recommend
 from opsin.inference.answers import Progress
+from opsin.models.classifier import Classifier
 from opsin.models.load import load_model
 from opsin.records import Explanation
 from opsin.training.run import Run
@@ -64,8 +66,8 @@ def check_run(
     chosen = sample(data, images, seed)
     pictures = [_named(data.picture(at).picture, data.names[at]) for at in chosen.tolist()]
     found = []
-    for method in _wanted(methods, classifier):
-        explanation = explain(classifier, pictures, method, target, layer, seed)
+    for method, options in _wanted(methods, classifier).items():
+        explanation = explain(classifier, pictures, method, target, layer, seed, **options)
         if not isinstance(explanation, Explanation):
             raise OpsinError(f"target={target!r} or layer={layer!r} stands for several; one of each can be kept")
         evidence = check(explanation, classifier, measures=measures, steps=steps, seed=seed, progress=progress)
@@ -105,8 +107,12 @@ def _named(picture: Image.Image, name: str) -> Image.Image:
     return picture
 
 
-def _wanted(methods: str | Sequence[str] | None, classifier: Any) -> list[str]:
-    names = ["grad_cam"] if methods is None else [methods] if isinstance(methods, str) else list(methods)
+def _wanted(methods: str | Sequence[str] | None, classifier: Classifier) -> dict[str, dict[str, Any]]:
+    """The settings of each method, the defaults where it was named."""
+    if methods is None:
+        best = recommend(classifier)
+        return {best.method: best.options}
+    names = [methods] if isinstance(methods, str) else methods
     if not names:
         raise OpsinError("no methods were given; name one or more, such as grad_cam")
-    return list(dict.fromkeys(names))
+    return {name: {} for name in names}

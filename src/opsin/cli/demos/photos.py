@@ -22,11 +22,11 @@ PHOTOS = {"cat": "chelsea", "coffee": "coffee", "motorcycle": "stereo_motorcycle
 # cheaper settings where a method runs the network often: the sanity check draws its maps eight times again
 SHOWN: dict[str, dict[str, Any]] = {
     "grad_cam": {},
-    "layer_cam": {},
     "integrated_gradients": {"steps": 16},
     "guided_backprop": {},
     "occlusion": {"window": 64, "stride": 32},
-    "hires_cam": {},
+    "layer_cam": {},
+    "saliency": {},
 }
 METHODS = 6
 MEASURES = ("deletion", "insertion", "road_morf", "road_lerf", "randomisation")
@@ -36,7 +36,7 @@ BEST = 3
 
 def run(asked: Asked) -> int:
     """Predict, explain, check, write picture and page, and say what to open; returns the exit code."""
-    from opsin.cli.show import document, progress
+    from opsin.cli.show import document, notes_shown_below, progress
     from opsin.inference.predict import predict
     from opsin.models.build import build_model
     from opsin.reporting.report import check_target
@@ -51,7 +51,7 @@ def run(asked: Asked) -> int:
     photos = load_photos()
     answers = predict(model, list(photos.values()))
     found = []
-    with progress() as advance:
+    with progress() as advance, notes_shown_below():
         for name, (layer, options) in chosen_methods(model).items():
             found.append(_checked(model, photos, name, layer, options, advance))
     _write(found, answers, tuple(photos), picture, page, asked)

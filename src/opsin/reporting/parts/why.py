@@ -407,8 +407,8 @@ def _short(value: Any) -> str:
 
 def _facts(explanation: Explanation) -> list[tuple[Text, str]]:
     facts = [(say("why.layer"), explanation.layer)] if explanation.layer else []
-    if explanation.options:
-        facts.append((say("why.options"), _plain(explanation.options)))
+    if settings := {**explanation.options, **explanation.used}:
+        facts.append((say("why.options"), _plain(settings)))
     facts.append((say("why.cost"), f"{explanation.evaluations:,}"))
     facts.append((say("why.seed"), str(explanation.seed)))
     return facts
