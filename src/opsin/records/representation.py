@@ -131,6 +131,8 @@ class LayerProbe:
         pooled_likeness, likeness: float64 `(transforms,)`: mean cosine, over images, between the centred features of an
             image and of its transformed copy: of features averaged over places, and place by place.
         pooled_control, control: the same between different images, without any transform.
+        pooled_spread: root mean square of the pooled cosines between different images; near 1 the pooled features have
+            one direction only, as the mean of grey pixels has, and their likeness says little.
     """
 
     layer: str
@@ -145,6 +147,7 @@ class LayerProbe:
     likeness: np.ndarray
     pooled_control: float
     control: float
+    pooled_spread: float
 
     def kept(self, *, pooled: bool = True) -> np.ndarray:
         """float64 `(transforms,)`: likeness on a scale on which different images have 0 and equal ones 1."""
@@ -180,6 +183,8 @@ class LayerProbes:
 
     SAME, LOST = 0.9, 0.5
     """Kept likeness from which a layer counts as indifferent to a transform, and below which as sensitive to it."""
+    FLAT = 0.6
+    """Spread from which pooled features have too few directions to be compared."""
 
     @property
     def best(self) -> LayerProbe:
@@ -314,11 +319,11 @@ class LayerProbes:
 
     def _along(self, kind: str) -> list[str]:
         """Which layers carry a transform along: the same features at other places."""
-        amount = self._amounts(self.rows[0], kind)[-1][0]
+        amounts = self._amounts(self.rows[0], kind)
+        amount = amounts[len(amounts) // 2][0]
         at = self.transforms.index((kind, amount))
-        moved = [
-            row.layer for row in self.rows[1:] if row.kept()[at] >= self.SAME and row.kept(pooled=False)[at] < self.LOST
-        ]
+        rows = [row for row in self.rows[1:] if row.pooled_spread < self.FLAT]
+        moved = [row.layer for row in rows if row.kept()[at] >= self.SAME and row.kept(pooled=False)[at] < self.LOST]
         if not moved:
             return []
         return [f"{kind} by {_amount(kind, amount)} only moves the features of {', '.join(moved)} to other places"]

@@ -135,7 +135,8 @@ def _named(model: Classifier, stream: Stream, wanted: Sequence[str] | None) -> l
     else:
         names = list_layers(model, one)
         with contextlib.suppress(OpsinError):  # where the logits come from elsewhere, the list does without
-            names.append(penultimate(model, one))
+            last = penultimate(model, one)
+            names += [] if any(f"{name}.".startswith(f"{last}.") for name in names) else [last]
     ended: list[str] = []
     read_layers(model, one, list(dict.fromkeys(names)), lambda name, _: ended.append(name))
     last_runs = dict.fromkeys(reversed(ended))
@@ -183,6 +184,7 @@ def _probe(
         likeness=likeness.by_place,
         pooled_control=likeness.pooled_control,
         control=likeness.control,
+        pooled_spread=likeness.pooled_spread,
     )
     return row, [] if probe.converged else [f"the probe of {name} did not converge: its accuracy may be too low"]
 

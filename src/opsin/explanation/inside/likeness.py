@@ -21,12 +21,14 @@ BATCH = 16  # the features of all layers and places of so many images are held a
 @dataclass(frozen=True)
 class Likeness:
     """Mean cosines of centred features of one layer, averaged over places (`pooled`) and place by place: per transform
-    float64 `(transforms,)`, and between different images."""
+    float64 `(transforms,)`, and between different images; `pooled_spread` is the root mean square of the pooled ones
+    of these."""
 
     pooled: np.ndarray
     by_place: np.ndarray
     pooled_control: float
     control: float
+    pooled_spread: float
 
 
 def measure_likeness(
@@ -39,15 +41,17 @@ def measure_likeness(
     pass twice in small batches, so that whole layers of many images are never held.
     """
     centres = _centres(model, stream, positions, layers)
-    # per layer, kind of features and transform: sums of cosines; the sum of the unit vectors gives all pairs at once
+    # sums of cosines per layer, kind of features and transform
     sums = {name: np.zeros((2, len(transforms))) for name in layers}
-    units: dict[str, list[Tensor]] = {}
+    pooled: dict[str, list[Tensor]] = {name: [] for name in layers}
+    places: dict[str, Tensor] = {}
     count = 0
     for batch in stream.batches(positions, BATCH):
         own = _units(model, batch.inputs, layers, centres)
-        for name, pair in own.items():
-            totals = [part.sum(dim=0, dtype=torch.float64) for part in pair]
-            units[name] = totals if name not in units else [a + b for a, b in zip(units[name], totals, strict=True)]
+        for name, (averaged, whole) in own.items():
+            pooled[name].append(averaged)
+            total = whole.sum(dim=0, dtype=torch.float64)
+            places[name] = places[name] + total if name in places else total
         for at, (kind, amount) in enumerate(transforms):
             other = _units(model, _transformed(model, batch, kind, amount, count), layers, centres)
             for name in layers:
@@ -56,13 +60,20 @@ def measure_likeness(
         count += len(batch.positions)
         if progress is not None:
             progress("transforming", count, len(positions))
-    return {name: _finish(sums[name] / count, units[name], count) for name in layers}
+    return {name: _finish(sums[name] / count, torch.cat(pooled[name]), places[name]) for name in layers}
 
 
-def _finish(means: np.ndarray, totals: Sequence[Tensor], count: int) -> Likeness:
+def _finish(means: np.ndarray, pooled: Tensor, places: Tensor) -> Likeness:
+    """The controls from the pooled unit vectors, and from the sum of the unpooled ones."""
+    count = len(pooled)
+    pairs = count * (count - 1)
+    cosines = pooled.double() @ pooled.double().T
+    cosines.fill_diagonal_(0)
     # |sum of n unit vectors|^2 = n + the cosines of all ordered pairs
-    pooled, places = ((float(total @ total) - count) / (count * (count - 1)) for total in totals)
-    return Likeness(means[0], means[1], pooled, places)
+    control = (float(places @ places) - count) / pairs
+    return Likeness(
+        means[0], means[1], float(cosines.sum()) / pairs, control, (float((cosines**2).sum()) / pairs) ** 0.5
+    )
 
 
 def _transformed(model: Classifier, batch: Batch, kind: str, amount: float, first: int) -> Tensor:

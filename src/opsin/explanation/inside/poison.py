@@ -8,6 +8,7 @@ branches, strides, dilation, dynamic padding and channel groups alike, without k
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,10 @@ from opsin.models.classifier import Classifier, evaluating
 from opsin.models.weights import bare
 
 Unit = tuple[int, ...]
+_FOR_MAPS = (
+    nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d, nn.MaxPool2d, nn.AvgPool2d,
+    nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample,
+)  # fmt: skip
 MOST_GUESSED = 16
 
 # By name: a function has several homes (torch, Tensor, functional), and which of them is called differs by version.
@@ -67,13 +72,20 @@ class Network:
 
     @property
     def grid(self) -> Grid | None:
-        return find_grid(torch.empty(self.shape, device="meta"), self.size, self.prefix)
+        return self.grid_of(torch.empty(self.shape, device="meta"), self.size)
+
+    def grid_of(self, output: Tensor, size: tuple[int, int]) -> Grid | None:
+        """How the layer's output lies on an input of a size. What a layer for maps gives are maps, also where uneven
+        strides make them look otherwise."""
+        if output.ndim == 4 and isinstance(self.module.get_submodule(self.layer), _FOR_MAPS):
+            return Grid("maps", output.shape[2], output.shape[3])
+        return find_grid(output, size, self.prefix)
 
     def maps(self, inputs: Tensor, *, local: bool) -> Tensor:
         """The layer's output as `(n, c, h, w)`, or `(n, f)` where it has no places."""
         with _Local() if local else contextlib.nullcontext():
             output = _output(self.module, self.layer, inputs, self.runs)
-        grid = find_grid(output, (inputs.shape[-2], inputs.shape[-1]), self.prefix)
+        grid = self.grid_of(output, (inputs.shape[-2], inputs.shape[-1]))
         return output if grid is None else grid.maps(output)
 
     def reached(self, inputs: Tensor, *, local: bool) -> Tensor:
@@ -273,10 +285,19 @@ def _output(module: nn.Module, layer: str, inputs: Tensor, runs: int) -> Tensor:
 
 @contextlib.contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Without libraries whose transformed convolutions (Winograd, FFT) compute places together, which would carry NaN
-    to neighbours. PyTorch's own and oneDNN's direct convolutions do not."""
-    with torch.backends.cudnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
+    """PyTorch's own convolutions only: those of libraries compute places together (Winograd, FFT, packed half
+    precision), and carry NaN to neighbours."""
+    with contextlib.ExitStack() as stack:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TF32 settings, which are not touched
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(torch.backends.nnpack.flags(enabled=False))
         yield
+        # left inside, where the warnings of leaving are silenced too
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stack.close()
 
 
 def _extent(hit: np.ndarray) -> np.ndarray | None:

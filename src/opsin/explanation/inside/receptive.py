@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opsin.explanation.inside.poison import MOST_GUESSED, Network, Unit, checked_unit, open_network, plain_kernels
+from opsin.explanation.inside.poison import Network, Unit, checked_unit, open_network, plain_kernels
 from opsin.explanation.split import normal_mode
 from opsin.inference.answers import batch_size
 from opsin.models.classifier import Classifier
 from opsin.records import ReceptiveField
 from opsin.records.activity import Box
 
-LARGEST_GROWTH = 8  # by which the input may be lengthened to see a field that is larger than the picture
+GROWTHS = (1, 2, 4, 8)  # by which the input is lengthened to see a field that is larger than the picture
 NARROW = 32  # pixels across while it is
+FEWEST_PLACES = 6
 
 
 def receptive_field(
@@ -68,13 +69,11 @@ def receptive_fields(
 def fields_in(network: Network, units: Sequence[Unit]) -> list[ReceptiveField]:
     """The receptive fields of units of a network's layer."""
     with normal_mode(), torch.no_grad(), plain_kernels():
-        moves, guess = None, None
-        if len(units) > MOST_GUESSED and (moves := _moves(network)) is not None:
-            guess = np.array([_clipped(_box_at(moves, unit), network.size) for unit in units])
+        moves, guess = _moves(network), None
+        if moves is not None:
+            guess = np.array([_clipped(_box_at(moves, unit), network.size) for unit in units]).reshape(-1, 4)
         boxes = _boxes(network, units, local=False, guess=None if network.ignored else guess)
         local = _boxes(network, units, local=True, guess=guess) if network.ignored else boxes
-        if moves is None and not all(box is None or _touches_none(box, network.size) for box in local):
-            moves = _moves(network)
         free = _free(network, units, local, moves)
     return [
         ReceptiveField(network.layer, unit, network.size, box, near, wide, network.ignored)
@@ -178,20 +177,25 @@ def _boxes(
 def _free(
     network: Network, units: Sequence[Unit], boxes: Sequence[Box | None], moves: tuple[_Steps, _Steps] | None
 ) -> list[Box | None]:
-    """The fields without borders: those that touch none as they are, others from the steps from unit to unit, where
-    these agree with what was measured."""
-    found: list[Box | None] = []
-    for unit, box in zip(units, boxes, strict=True):
-        if box is None or _touches_none(box, network.size):
-            found.append(box)
-        else:
-            free = None if moves is None else _box_at(moves, unit)
-            found.append(free if free is not None and _clipped(free, network.size) == box else None)
-    return found
+    """The fields without borders, from the steps from unit to unit, where these agree with what was measured."""
+    if moves is None:
+        return [None] * len(units)
+    free = [_box_at(moves, unit) for unit in units]
+    return [
+        wide if box is not None and _agree(wide, box, network.size) else None
+        for wide, box in zip(free, boxes, strict=True)
+    ]
 
 
-def _touches_none(box: Box, size: tuple[int, int]) -> bool:
-    return box[0] > 0 and box[1] > 0 and box[2] < size[0] and box[3] < size[1]
+def _agree(free: Box, box: Box, size: tuple[int, int]) -> bool:
+    """Whether a field without borders is that of a measured box. An edge within the picture is the same in both; where
+    the free one lies outside, the box may end before the border, as pools leave rows out and dilated kernels skip
+    some."""
+    for axis in (0, 1):
+        for edge, measured in ((free[axis], box[axis]), (free[axis + 2], box[axis + 2])):
+            if 0 <= edge <= size[axis] and edge != measured:
+                return False
+    return True
 
 
 def _box_at(moves: tuple[_Steps, _Steps], unit: Unit) -> Box:
@@ -227,46 +231,53 @@ def _moves(network: Network) -> tuple[_Steps, _Steps] | None:
 
 def _steps(network: Network, axis: int) -> _Steps | None:
     """How fields move along an axis, seen on inputs so long that the fields at the ends do not touch both borders; None
-    where they do not move evenly, or the network takes no other size. What is found for another size is used only where
-    it agrees with the fields that are measured for the real one."""
-    growth = 1
-    while growth <= LARGEST_GROWTH:
+    where they do not move evenly, or the network takes no other size.
+
+    The longer input is longer by a multiple of the stride, so that padding which depends on the size is the same.
+    """
+    for growth in GROWTHS:
+        length = growth * network.size[axis]
         for across in (NARROW, None):
             with contextlib.suppress(RuntimeError, ValueError, AssertionError, IndexError):
-                found = _steps_at(network, _longer(network.clean, axis, growth, across), axis)
+                found = _steps_at(network, _longer(network.clean, axis, length, across), axis)
+                if found is not None and (excess := (length - network.size[axis]) % found.stride):
+                    length += found.stride - excess
+                    found = _steps_at(network, _longer(network.clean, axis, length, across), axis)
                 if found is not None:
                     return found
                 break
-        growth *= 2
     return None
 
 
-def _longer(clean: Tensor, axis: int, growth: int, across: int | None) -> Tensor:
-    """The input repeated along an axis, and cut in the other one."""
-    long = clean.repeat(1, 1, growth, 1) if axis == -2 else clean.repeat(1, 1, 1, growth)
+def _longer(clean: Tensor, axis: int, length: int, across: int | None) -> Tensor:
+    """The input repeated along an axis up to a length, and cut in the other one."""
+    times = -(-length // clean.shape[axis])
+    long = clean.repeat(1, 1, times, 1) if axis == -2 else clean.repeat(1, 1, 1, times)
     other = -3 - axis
-    return long if across is None else long.narrow(other, 0, min(across, long.shape[other]))
+    return long.narrow(axis, 0, length).narrow(other, 0, min(across or long.shape[other], long.shape[other]))
 
 
 def _steps_at(network: Network, clean: Tensor, axis: int) -> _Steps | None:
-    """The steps on one input: from the first lines of the last two units, and the last lines of the first two."""
+    """The steps on one input: from the first lines of three units near the end, and the last lines of three near the
+    start, which have to move alike. The outermost units are left out: they may see nothing but padding."""
     shape = network.reached(clean, local=True).shape
-    if len(shape) != 4 or shape[axis] < 2:
+    if len(shape) != 4 or shape[axis] < FEWEST_PLACES:
         return None
     count, middle, lines = shape[axis], shape[-3 - axis] // 2, clean.shape[axis]
-    at = [count - 2, count - 1, 0, 1]
+    at = [count - 4, count - 3, count - 2, 1, 2, 3]
     units = [(index, middle) if axis == -2 else (middle, index) for index in at]
     guess = network.guess(clean, units, local=True)
     near, far = (0, 2) if axis == -2 else (1, 3)
-    if guess is not None and (guess[0, near] <= 0 or guess[3, far] >= lines):
+    if guess is not None and (guess[0, near] <= 0 or guess[5, far] >= lines):
         return None  # too short to see an end: not worth a search
     first, last = (
         _Side(axis, backwards, lines, len(units), None if guess is None else guess[:, far if backwards else near])
         for backwards in (False, True)
     )
     _search([first, last], clean, lambda inputs: network.reached(inputs, local=True), _picker(units))
-    tops, ends = first.edge[:2], last.edge[2:]
+    tops, ends = first.edge[:3], last.edge[3:]
+    strides = {*np.diff(tops).tolist(), *np.diff(ends).tolist()}
     stride = int(tops[1] - tops[0])
-    if tops[0] <= 0 or ends[1] >= lines or stride < 1 or stride != ends[1] - ends[0]:
+    if tops[0] <= 0 or ends[2] >= lines or stride < 1 or len(strides) > 1:
         return None
-    return _Steps(stride, int(tops[1]) - (count - 1) * stride, int(ends[0]))
+    return _Steps(stride, int(tops[0]) - at[0] * stride, int(ends[0]) - at[3] * stride)
