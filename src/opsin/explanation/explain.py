@@ -22,9 +22,10 @@ from opsin.explanation.layers import Layer, find_layers
 from opsin.explanation.methods import METHODS
 from opsin.explanation.split import normal_mode
 from opsin.explanation.targets import Targets, resolve_targets
+from opsin.inference.answers import as_logits
 from opsin.inference.engines.engine import pass_size
 from opsin.inference.memory import keep_freed_memory
-from opsin.models.black_box import BlackBox, open_onnx
+from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier, Inputs
 from opsin.models.load import load_model
 from opsin.records import Explanation
@@ -212,7 +213,7 @@ def as_classifier(model: Classifier | str | Path | nn.Module | Callable[[Any], A
     if isinstance(model, Classifier):
         return model
     if isinstance(model, str | Path):
-        return open_onnx(model) if Path(model).suffix == ".onnx" else load_model(model)
+        return load_model(model)
     # not load_model, which puts a module into evaluation mode for good
     return Classifier(model) if isinstance(model, nn.Module) else BlackBox(model)
 
@@ -293,12 +294,8 @@ class _Resolver:
 
 
 def _chances(scores: Tensor, targets: Targets) -> np.ndarray:
-    """float32 `(n, t)`: probabilities of the target classes. Scores of a black box that are probabilities already are
-    taken as they are."""
-    rows = scores.double()
-    sums = rows.sum(dim=1)
-    already = bool((rows >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
-    shares = rows if already else rows.softmax(dim=1)
+    """float32 `(n, t)`: probabilities of the target classes."""
+    shares = as_logits(scores.double()).softmax(dim=1)
     return shares.gather(1, targets.classes.to(shares.device)).float().cpu().numpy()
 
 

@@ -78,7 +78,7 @@ class FeatureMaps:
     def text(self) -> str:
         """A table for people."""
         head = ("layer", "kind", "values per image", "smallest", "largest", "zeros", "dead channels")
-        rows = [head]
+        rows: list[tuple[str, ...]] = [head]
         for layer in self.layers:
             shape = " x ".join(map(str, (layer.width, *layer.maps.shape[2:])))
             dead = f"{len(layer.dead)} of {layer.width}"

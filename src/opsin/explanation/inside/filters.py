@@ -23,7 +23,6 @@ FLAT_BELOW = 0.05  # of the norm: what a kernel varies over its places
 PARAMETERS = 8
 VALUES_PER_PARAMETER = 3  # that a kernel must have, or else a Gabor function fits whatever it is
 PIXEL_CHANNELS = 4  # a filter with more inputs does not look at pixels
-FEWEST_CONTROLS = 64
 
 
 def filters(
@@ -32,6 +31,7 @@ def filters(
     *,
     threshold: float = 0.8,
     most: int = 256,
+    controls: int = 64,
     seed: int = 0,
 ) -> Filters:
     """The kernels of one convolution, and for filters that look at pixels the share that is Gabor-like.
@@ -43,7 +43,7 @@ def filters(
     bank's mean power spectrum and are thus as smooth. A kernel with fewer than three values per parameter of the
     function (below 5 x 5) is fitted by it whatever it looks like: then no share is given, and a note says so.
 
-    Takes about 0.05 s per filter and per random kernel on one core.
+    Takes about 0.02 s per filter and per random kernel on one core.
 
     Args:
         model: a Classifier, what `load_model` takes, or a module.
@@ -51,14 +51,18 @@ def filters(
             one in the order of `named_modules()`.
         threshold: share of the variance that a fit must explain, 0..1.
         most: filters that are fitted: of a larger bank an even selection, of which the share is then.
-        seed: of the random kernels.
+        controls: random kernels.
+        seed: of them.
 
     Raises:
         OpsinError: the network has no convolution over pictures, the layer is none or does not exist, its weights are
             not initialised or not finite, or an argument is out of range.
     """
-    if not 0 < threshold < 1 or most < 1:
-        raise OpsinError(f"threshold={threshold} and most={most} were given; expected between 0 and 1, and at least 1")
+    if not 0 < threshold < 1 or min(most, controls) < 1:
+        raise OpsinError(
+            f"threshold={threshold}, most={most} and controls={controls} were given; expected a threshold between 0 "
+            "and 1, and at least 1 of the others"
+        )
     classifier = require_module(as_classifier(model), "filters")
     name, part = _convolution(classifier, layer)
     weights = _weights(name, part)
@@ -81,19 +85,19 @@ def filters(
         explained=explained,
         seed=seed,
         threshold=threshold,
-        **_gabor_part(luminance, ~dead & ~flat, weights.shape[1], threshold, most, seed),
+        **_gabor_part(luminance, ~dead & ~flat, weights.shape[1], threshold, most, controls, seed),
     )
 
 
 def _gabor_part(
-    kernels: np.ndarray, alive: np.ndarray, inputs: int, threshold: float, most: int, seed: int
+    kernels: np.ndarray, alive: np.ndarray, inputs: int, threshold: float, most: int, controls: int, seed: int
 ) -> dict[str, Any]:
     count, height, width = kernels.shape
     if height * width < PARAMETERS * VALUES_PER_PARAMETER or min(height, width) < 3:
         note = (
             f"a {height} x {width} kernel has {height * width} values and a Gabor function {PARAMETERS} parameters: it "
-            "fits whatever the kernel looks like, and a share of Gabor-like filters would say nothing (it takes kernels "
-            "of 5 x 5 and more)"
+            "fits whatever the kernel looks like, and a share of Gabor-like filters would say nothing (it takes "
+            "kernels of 5 x 5 and more)"
         )
         return {"notes": (note,)}
     if inputs > PIXEL_CHANNELS:
@@ -109,7 +113,8 @@ def _gabor_part(
         chosen = chosen[np.linspace(0, len(chosen) - 1, most).round().astype(int)]
         notes = (f"{most} of {int(alive.sum())} filters were fitted, evenly spaced; the others have an r2 of NaN",)
     fits = [fit_gabor(kernels[at]) for at in chosen]
-    controls = random_kernels(kernels[chosen].astype(np.float64), max(len(chosen), FEWEST_CONTROLS), _draws(seed))
+    draws = np.random.default_rng(seed)
+    noise = [fit_gabor(kernel) for kernel in random_kernels(kernels[chosen].astype(np.float64), controls, draws)]
     r2 = np.where(alive, np.nan, 0.0).astype(np.float32)
     blob, parameters = np.zeros(count, bool), np.full((count, PARAMETERS), np.nan)
     for at, fit in zip(chosen, fits, strict=True):
@@ -119,8 +124,8 @@ def _gabor_part(
         "gabor": parameters,
         "blob": blob,
         "gabor_share": float(np.mean([_counts(fit, threshold) for fit in fits])),
-        "control_share": float(np.mean([_counts(fit_gabor(kernel), threshold) for kernel in controls])),
-        "controls": len(controls),
+        "control_share": float(np.mean([_counts(fit, threshold) for fit in noise])),
+        "controls": controls,
         "notes": notes,
     }
 
@@ -195,7 +200,3 @@ def _components(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         (left[:, :, 0] * sign[:, None]).astype(np.float32),
         share.astype(np.float32),
     )
-
-
-def _draws(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)

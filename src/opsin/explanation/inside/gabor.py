@@ -11,15 +11,17 @@ with u along the wave's direction and v across it, from a centre at (row, column
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import leastsq
 from scipy.special import expit
 
 NARROWEST = 0.7  # pixels: a narrower envelope is a single pixel, which anything fits
 STARTS = 2  # directions of the wave that are tried, each with two widths of the envelope
-EVALUATIONS = 400
+EVALUATIONS = 150
 
 
 def gabor(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -53,22 +55,16 @@ def fit_gabor(kernel: np.ndarray) -> Fit:
     variance = float(((kernel - kernel.mean()) ** 2).sum())
     rows, columns = _grid(kernel.shape)
     centre = (float((rows * energy).sum() / energy.sum()), float((columns * energy).sum() / energy.sum()))
-    best: tuple[float, np.ndarray] | None = None
-    for angle, frequency in _waves(kernel):
-        for width in (min(kernel.shape) / 6, min(kernel.shape) / 3):
-            start = _free(kernel.shape, centre, angle, width, frequency)
-            found = least_squares(_wave_residual, start, args=(kernel,), method="lm", max_nfev=EVALUATIONS)
-            if best is None or found.cost < best[0]:
-                best = (float(found.cost), found.x)
-    assert best is not None
+    tries = [
+        _least(_wave_residual, _free(kernel.shape, centre, angle, width, frequency), kernel)
+        for angle, frequency in _waves(kernel)
+        for width in _widths(kernel)
+    ]
+    left, best = min(tries, key=lambda found: found[0])
     blobs = [
-        least_squares(
-            _blob_residual, _free(kernel.shape, centre, angle, width, 0.25)[:5], args=(kernel,), method="lm",
-            max_nfev=EVALUATIONS,
-        ).cost
-        for angle, width in ((0.1, min(kernel.shape) / 6), (0.9, min(kernel.shape) / 3))
-    ]  # fmt: skip
-    return Fit(_named(best[1], kernel), 1 - 2 * best[0] / variance, 1 - 2 * float(min(blobs)) / variance)
+        _least(_blob_residual, _free(kernel.shape, centre, 0.4, width, 0.25)[:5], kernel) for width in _widths(kernel)
+    ]
+    return Fit(_named(best, kernel), 1 - left / variance, 1 - min(left for left, _ in blobs) / variance)
 
 
 def random_kernels(kernels: np.ndarray, count: int, draws: np.random.Generator) -> np.ndarray:
@@ -80,6 +76,18 @@ def random_kernels(kernels: np.ndarray, count: int, draws: np.random.Generator) 
     return np.fft.ifft2(np.fft.fft2(noise) * amplitude).real
 
 
+def _least(residual: Callable[..., np.ndarray], start: np.ndarray, kernel: np.ndarray) -> tuple[float, np.ndarray]:
+    """The sum of squares that is left, and where. MINPACK's Levenberg-Marquardt is called directly: on kernels of this
+    size the checks of `scipy.optimize.least_squares` take several times as long as the search."""
+    found = leastsq(residual, start, args=(kernel,), maxfev=EVALUATIONS, full_output=True)[0]
+    return float(np.square(residual(found, kernel)).sum()), found
+
+
+def _widths(kernel: np.ndarray) -> tuple[float, float]:
+    return min(kernel.shape) / 6, min(kernel.shape) / 3
+
+
+@lru_cache(16)
 def _grid(size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of every place, from the kernel's middle."""
     height, width = size

@@ -38,9 +38,10 @@ class Colours:
 
     @property
     def matrix(self) -> Tensor:
-        """`(c, c)`, the symmetric square root of the covariance: it turns the colours' axes as little as can be."""
+        """`(c, c)`, a square root of the covariance: its columns are the principal axes of the colours, each as long as
+        its standard deviation. So an optimiser's step changes brightness and hue apart from each other."""
         values, vectors = torch.linalg.eigh(self.covariance.double())
-        return (vectors * values.clamp(min=0).sqrt() @ vectors.T).float()
+        return (vectors * values.clamp(min=0).sqrt()).float()
 
     def pictures(self, planes: Tensor) -> Tensor:
         """`(n, c, h, w)` in 0..1 of planes, part of their graph."""
