@@ -118,6 +118,49 @@ def test_files_that_are_none(images, tmp_path):
         open_onnx(tmp_path / "words.onnx")
 
 
+def test_load_model_opens_an_onnx_file(images, tmp_path):
+    write_onnx(tmp_path / "net.onnx")
+    model = opsin.load_model(tmp_path / "net.onnx")
+    assert model.classes == ("0", "1", "2", "3")
+    assert model.preprocess is None
+    assert model.origin == tmp_path / "net.onnx"
+    expected = tensor_scores(images).softmax(dim=1).numpy()
+    np.testing.assert_allclose(opsin.predict(model, images).probabilities, expected, atol=1e-6)
+    with pytest.raises(OpsinError, match=r"net\.onnx has no Preprocess and takes float tensors"):
+        opsin.predict(tmp_path / "net.onnx", np.zeros((1, 8, 8, 3), np.uint8))
+    preprocess = opsin.Preprocess.simple(channels=3, size=8)
+    named = opsin.load_model(tmp_path / "net.onnx", classes=list("wxyz"), preprocess=preprocess)
+    answer = opsin.predict(named, np.zeros((2, 8, 8, 3), np.uint8))
+    assert answer.classes == ("w", "x", "y", "z")
+    with pytest.raises(OpsinError, match="answers with 4 columns, but 3 classes were named"):
+        opsin.load_model(tmp_path / "net.onnx", classes=list("xyz")).logits(images)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classes": 4}, "the number of classes was given for .*net.onnx, an ONNX file, which says that itself"),
+        ({"module": "lenet5"}, "module was given for"),
+        ({"weights": "x.pth"}, "weights was given for"),
+    ],
+)
+def test_what_an_onnx_file_says_itself_is_refused(tmp_path, given, message):
+    write_onnx(tmp_path / "net.onnx")
+    with pytest.raises(OpsinError, match=message):
+        opsin.load_model(tmp_path / "net.onnx", **given)
+
+
+def test_probabilities_are_not_taken_for_logits(images):
+    """A function that answers with probabilities predicts them, and check watches them."""
+
+    def shares(batch: np.ndarray) -> np.ndarray:
+        return tensor_scores(torch.from_numpy(batch)).softmax(dim=1).numpy()
+
+    expected = tensor_scores(images).softmax(dim=1).numpy()
+    np.testing.assert_allclose(opsin.predict(BlackBox(shares), images).probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(opsin.predict(BlackBox(tensor_scores), images).probabilities, expected, atol=1e-6)
+
+
 FEW = {"occlusion": {"window": 3}, "rise": {"masks": 30}, "lime": {"samples": 40, "segments": 6}}
 
 

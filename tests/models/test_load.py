@@ -145,7 +145,8 @@ def test_what_is_not_a_model_is_refused(model: Classifier, tmp_path: Path):
     for name, message in [
         ("", r"is not a run: it has no run\.json"),
         ("odd", "is not a run's description"),
-        ("x.onnx", "this version cannot open"),
+        ("x.onnx", r"cannot open x\.onnx: .*; expected an ONNX network"),
+        ("absent.onnx", r"there is no file .*absent\.onnx"),
         ("x.txt", "neither a run folder nor a weights file"),
         ("x.py", r"name its class: .*x\.py:CLASS"),
         ("absent", "there is no run, file or network called"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from opsin.errors import OpsinError
 from opsin.explanation.explain import BlankMapWarning, InputWarning, explain
 from opsin.explanation.targets import Targets
-from opsin.inference.answers import batch_size
+from opsin.inference.answers import as_logits, batch_size
 from opsin.models.classifier import Classifier
 from opsin.records import Explanation
 
@@ -57,6 +57,7 @@ class Subject:
         targets = self.targets.rows(rows.cpu())
         if self.score == "logit":
             return targets.scores(logits)[:, 0]
+        logits = as_logits(logits)
         if targets.against is not None:
             return targets.scores(logits).sigmoid()[:, 0]
         return targets.scores(logits.softmax(dim=1))[:, 0]

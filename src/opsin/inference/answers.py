@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH_VALUES = 2**23
 BATCH = 256
+DISTRIBUTION = 1e-4  # by how much the sum of probabilities may differ from 1
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many images are done, and how many there are."""
@@ -62,7 +63,15 @@ def log_probabilities(model: Classifier, inputs: Tensor) -> np.ndarray:
             f"{model.label} answers with values that are not finite for {wrong} of {len(logits)} images; its training "
             "diverged or its weights are damaged: use an earlier file"
         )
-    return log_softmax(logits.double().numpy(), axis=1).astype(np.float32)
+    return log_softmax(as_logits(logits.double()).numpy(), axis=1).astype(np.float32)
+
+
+def as_logits(scores: Tensor) -> Tensor:
+    """Scores `(n, classes)` as logits: where every row is a probability distribution already, as many ONNX files and
+    some networks give it, its logarithm; a softmax of probabilities would be something else."""
+    sums = scores.sum(dim=1)
+    already = bool((scores >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=DISTRIBUTION)
+    return scores.clamp(min=torch.finfo(scores.dtype).tiny).log() if already else scores
 
 
 def batch_size(values: int) -> int:

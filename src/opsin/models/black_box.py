@@ -48,8 +48,13 @@ class BlackBox(Classifier):
         raise OpsinError(f"{self.label} is a black box without weights and cannot be saved as {path}")
 
 
-def open_onnx(path: str | Path) -> BlackBox:
+def open_onnx(path: str | Path, classes: Sequence[str] | None = None, preprocess: Preprocess | None = None) -> BlackBox:
     """A BlackBox of an ONNX file that maps float `(n, c, h, w)` to scores `(n, classes)`, run on the CPU.
+
+    Args:
+        path: the file.
+        classes: class names in the order of the scores; None: 0, 1, ...
+        preprocess: how a picture becomes the input; None: only float tensors are taken.
 
     Raises:
         OpsinError: there is no such file, or it is no such network.
@@ -62,7 +67,9 @@ def open_onnx(path: str | Path) -> BlackBox:
     known = {} if not isinstance(channels, int) else {"channels": channels}
     if all(isinstance(item, int) for item in size):
         known["size"] = tuple(size)  # type: ignore[assignment]
-    return BlackBox(scores, name=path.name, options=known, origin=path)
+    if classes is None and scores.classes is not None:
+        classes = tuple(map(str, range(scores.classes)))
+    return BlackBox(scores, classes, preprocess, name=path.name, options=known, origin=path)
 
 
 class OnnxScores:
@@ -102,6 +109,9 @@ class OnnxScores:
         self._dtype = np.float16 if inputs[0].type == "tensor(float16)" else np.float32
         names = [item.name for item in outputs]
         self._output = "logits" if "logits" in names else names[0]
+        answered = outputs[names.index(self._output)].shape
+        known = len(answered) == 2 and isinstance(answered[1], int)
+        self.classes: int | None = answered[1] if known else None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         images = np.ascontiguousarray(images, self._dtype)

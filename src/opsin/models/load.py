@@ -13,6 +13,7 @@ from torch import nn
 from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError
 from opsin.files import read_json
+from opsin.models.black_box import open_onnx
 from opsin.models.build import build_model, class_names, rebuild
 from opsin.models.classifier import FORMAT, Classifier
 from opsin.models.sources.own_code import is_code
@@ -43,8 +44,8 @@ def load_model(
 
     Args:
         source: a run folder; a `.safetensors` file that `Classifier.save` wrote; the weights file
-            (`.safetensors`, `.pth`) of `module`; a name that `build_model` takes, such as `my.py:CNN`; or a
-            module.
+            (`.safetensors`, `.pth`) of `module`; an `.onnx` file, of which only the scores are known; a name that
+            `build_model` takes, such as `my.py:CNN`; or a module.
         module: the network for weights that do not say which they belong to: a module, a class, or a name.
         classes: class names in order; they must equal those stored beside the weights. For a name that is
             built: names or number.
@@ -65,9 +66,7 @@ def load_model(
     if path.is_dir():
         return _from_run(path, module, classes, preprocess, weights)
     if path.suffix == ".onnx":
-        raise OpsinError(
-            f"{path} is an ONNX file, which this version cannot open; give the run or the .safetensors file"
-        )
+        return _from_onnx(path, module, classes, preprocess, weights)
     if path.suffix == ".safetensors" or path.suffix in PYTORCH:
         if weights is not None:
             raise OpsinError(f"{path} is a weights file and weights={weights} is another; give one of them")
@@ -148,6 +147,21 @@ def _from_file(
         return _finish(build_model(module, classes, preprocess=preprocess), path)
     named = None if classes is None or isinstance(classes, int) else classes
     return _finish(Classifier(module, named, preprocess, origin=path), path)
+
+
+def _from_onnx(
+    path: Path,
+    module: nn.Module | str | Callable[..., Any] | None,
+    classes: Sequence[str] | int | None,
+    preprocess: Preprocess | None,
+    weights: str | Path | None,
+) -> Classifier:
+    number = classes if isinstance(classes, int) else None
+    for name, value in {"module": module, "weights": weights, "the number of classes": number}.items():
+        if value is not None:
+            raise OpsinError(f"{name} was given for {path}, an ONNX file, which says that itself; leave it out")
+    named = None if classes is None or isinstance(classes, int) else class_names(classes)
+    return open_onnx(path, named, preprocess)
 
 
 def _assemble(
