@@ -1,13 +1,16 @@
 """`opsin explain` from the outside."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
+import opsin
 from opsin.cli import main
 from opsin.data.preprocess import Preprocess
 
@@ -101,6 +104,25 @@ def test_a_class_may_be_given_by_its_number(picture_folder, tmp_path, capsys):
         main(["explain", "efficientnet_lite0", picture, "--target", "281", "--out", str(tmp_path / "o"), "--json"]) == 0
     )
     assert json.loads(capsys.readouterr().out)["images"][0]["class"].startswith("tabby")
+
+
+def test_an_onnx_file_is_explained_by_methods_that_need_only_scores(given, tmp_path, capsys):
+    model = opsin.load_model(given[0])
+    assert model.preprocess is not None
+    file, out = tmp_path / "digits.onnx", tmp_path / "out"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch's exporter
+        torch.onnx.export(model.module, (torch.zeros(1, 1, 28, 28),), file, dynamo=False, input_names=["images"],
+                          dynamic_axes={"images": {0: "n"}})  # fmt: skip
+    scale = ["--mean", str(model.preprocess.mean[0]), "--std", str(model.preprocess.std[0])]
+    command = ["explain", str(file), given[1], *scale, "--json", "--out"]
+    assert main([*command, str(out), "--method", "occlusion"]) == 0
+    images = json.loads(capsys.readouterr().out)["images"]
+    assert sum(image["class"] == Path(image["path"]).stem for image in images) >= 9
+    assert main([*command, str(tmp_path / "other"), "--method", "grad_cam"]) == 2
+    assert "only the scores are known; use one of occlusion" in capsys.readouterr().err
+    assert main([*command, str(out), "--weights", str(file)]) == 2
+    assert "--weights has no effect" in capsys.readouterr().err
 
 
 def test_another_model_is_not_mixed_in(given, tmp_path, capsys):

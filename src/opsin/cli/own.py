@@ -19,9 +19,9 @@ class Own:
 
     Attributes:
         weights: .safetensors or .pth file of the network my.py:CNN.
-        size: side in pixels of the input of my.py:CNN.
+        size: side in pixels of the input of my.py:CNN, or of an .onnx file that does not say it.
         classes: its class names, separated by commas, in the order of its outputs; 0, 1, ... by default.
-        mean: what is taken from values in 0..1 before they enter my.py:CNN.
+        mean: what is taken from values in 0..1 before they enter my.py:CNN or an .onnx file.
         std: by what they are then divided.
     """
 
@@ -42,10 +42,14 @@ class Own:
 
         if is_code(model):
             return self._open_own(model)
+        if Path(model).suffix == ".onnx":
+            return self._open_onnx(Path(model))
         given = [name for name in ("size", "classes") if getattr(self, name) is not None]
         given += [name for name in ("mean", "std") if getattr(self, name) != 0.5]
         if given:
-            raise OpsinError(f"--{given[0]} has no effect: {model} says that itself; it is for my.py:CNN only")
+            raise OpsinError(
+                f"--{given[0]} has no effect: {model} says that itself; it is for my.py:CNN and .onnx files"
+            )
         return opened(model, self.weights)
 
     def _open_own(self, model: str) -> Classifier:
@@ -56,13 +60,24 @@ class Own:
             raise OpsinError(f"{model} is a network without its {missing}; give it, as in --weights cnn.pth --size 28")
         channels, outputs = _shape_of(self.weights)
         names = self.classes.split(",") if self.classes else [str(index) for index in range(outputs)]
-        return load_model(model, classes=names, preprocess=self._preprocess(channels), weights=self.weights)
+        return load_model(model, classes=names, preprocess=self._preprocess(channels, self.size), weights=self.weights)
 
-    def _preprocess(self, channels: int) -> Preprocess:
+    def _open_onnx(self, path: Path) -> Classifier:
+        from opsin.models.black_box import open_onnx
+
+        if self.weights is not None:
+            raise OpsinError(f"--weights has no effect: {path} holds its weights; leave it out")
+        found = open_onnx(path, self.classes.split(",") if self.classes else None)
+        size = found.size if self.size is None else (self.size, self.size)
+        if size is None:
+            raise OpsinError(f"{path} takes pictures of any size; give the side that it was trained with: --size 224")
+        found.preprocess = self._preprocess(found.channels or 3, size)
+        return found
+
+    def _preprocess(self, channels: int, size: int | tuple[int, int]) -> Preprocess:
         from opsin.data.preprocess import Preprocess
 
-        assert self.size is not None
-        return Preprocess.simple(channels=channels, size=self.size, mean=self.mean, std=self.std)
+        return Preprocess.simple(channels=channels, size=size, mean=self.mean, std=self.std)
 
 
 def _shape_of(weights: Path) -> tuple[int, int]:
