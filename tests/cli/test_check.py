@@ -1,6 +1,7 @@
 """`opsin check` from the outside."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,6 @@ def test_an_unreadable_picture_is_named_and_the_others_are_checked(given, tmp_pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no images were given"),
         (["{folder}", "--method", "grad_cat"], "did you mean grad_cam"),
         (["{folder}", "--measures", "deletio"], "there is no measure 'deletio'"),
         (["{folder}", "--steps", "0"], "steps was given as 0"),
@@ -80,6 +80,69 @@ def test_an_unreadable_picture_is_named_and_the_others_are_checked(given, tmp_pa
 def test_misuse_is_one_line(given, words, message, capsys):
     command = [given[1] if word == "{folder}" else word for word in words]
     assert main(["check", given[0], *command]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_two_methods_are_two_tables_or_one_document(given, capsys):
+    command = ["check", *given, *FAITHFUL, "--method", "saliency", "--method", "input_x_gradient"]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("saliency of ")
+    assert "\n\ninput_x_gradient of " in text
+    assert main([*command, "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["methods"]) == ["saliency", "input_x_gradient"]
+    assert main([*command, "--out", "proof.json"]) == 2
+    assert "--out takes the evidence of one method, and 2 were given" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_run(given, tmp_path):
+    """A copy of the run, which others must find as it was."""
+    return shutil.copytree(given[0], tmp_path / "run")
+
+
+def test_a_runs_own_images_are_explained_kept_and_reported(own_run, capsys):
+    (own_run / "report.html").write_text('<!DOCTYPE html>\n<html lang="zh-CN" data-title-en="x">')
+    command = ["check", str(own_run), *FAITHFUL, "--sample", "12", "--method", "saliency"]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["verdict"], len(result["names"])) == ("better than random", 12)
+    assert Path(result["kept"]) == own_run / "evidence"
+    assert Evidence.load(own_run / "evidence" / "saliency.json").names == tuple(result["names"])
+    assert "report" not in result
+    assert main([*command, "--method", "guided_backprop", "--measures", "randomisation", "--report"]) == 1
+    said = capsys.readouterr()
+    assert said.out.endswith(f"open {own_run / 'report.html'}\n")
+    assert said.err == ""
+    page = (own_run / "report.html").read_text("utf-8")
+    assert '<html lang="zh-CN"' in page[:200]  # it opens in the language that it had
+    assert 'class="badge better"' in page
+    assert 'class="badge fails"' in page
+
+
+def test_given_images_leave_the_run_as_it_is(own_run, given, capsys):
+    before = sorted(path.name for path in own_run.rglob("*"))
+    assert main(["check", str(own_run), given[1], *FAITHFUL, "--method", "saliency"]) == 0
+    assert "kept" not in capsys.readouterr().out
+    assert sorted(path.name for path in own_run.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{weights}"], "no images were given; give files or a folder (only a run has images of its own)"),
+        (["{run}", "{folder}", "--report"], "--report is about a run's own images"),
+        (["{run}", "{folder}", "--sample", "3"], "--sample is about a run's own images"),
+        (["{run}", "--sample", "0"], "images was given as 0"),
+        (["{run}", "--weights", "{weights}"], "is checked as it is when no images are given"),
+        (["{run}", "--method", "grad_cat"], "did you mean grad_cam"),
+    ],
+)
+def test_misuse_of_a_runs_own_images_is_one_line(given, words, message, capsys):
+    places = {"{run}": given[0], "{folder}": given[1], "{weights}": f"{given[0]}/weights/best.safetensors"}
+    assert main(["check", *(places.get(word, word) for word in words)]) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.count("\n") == 1
