@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
@@ -191,9 +191,10 @@ class _Shards:
 
 def _draw(explanation: Explanation, position: int, item: Opened, path: Path) -> None:
     assert item.original is not None
+    assert explanation.geometry is not None
     share = np.array([item.original.height / item.size[0], item.original.width / item.size[1]] * 2)
-    one = explanation.rows([position])
-    picture = replace(one, geometry=np.array([item.geometry]) * share).overlay(original=item.original)
+    geometry = explanation.geometry * share  # of this image alone is it the right one
+    picture = replace(explanation, geometry=geometry).overlay(position, original=item.original)
     with replacing(path) as temporary:
         picture.save(temporary, "PNG", compress_level=1)  # three times as fast as the usual 6, and a fifth larger
 
@@ -303,13 +304,16 @@ def _ahead(
     decode: Callable[[Sequence[Path]], list[Opened | Unreadable]], images: Sequence[_Image], size: int
 ) -> Iterator[tuple[Sequence[_Image], list[Opened | Unreadable]]]:
     """Lists of `size` images with what was decoded of them, each decoded while the one before is explained."""
-    chunks = [images[start : start + size] for start in range(0, len(images), size)]
+    coming: deque[tuple[Sequence[_Image], Future[list[Opened | Unreadable]]]] = deque()
     with ThreadPoolExecutor(1) as pool:
-        coming = deque(pool.submit(decode, [image.path for image in chunk]) for chunk in chunks[:1])
-        for at, chunk in enumerate(chunks):
-            opened = coming.popleft().result()
-            coming += [pool.submit(decode, [image.path for image in chunks[at + 1]])] if at + 1 < len(chunks) else []
-            yield chunk, opened
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            coming.append((chunk, pool.submit(decode, [image.path for image in chunk])))
+            if len(coming) > 1:
+                before, decoded = coming.popleft()
+                yield before, decoded.result()
+        for chunk, decoded in coming:
+            yield chunk, decoded.result()
 
 
 def _shard_size(preprocess: Preprocess) -> int:

@@ -14,7 +14,7 @@ from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
     LINE,
     NARROWEST,
-    SCALE_NOTE,
+    SCALE_NOTES,
     Line,
     Scale,
     badge,
@@ -64,7 +64,7 @@ def method_grid(
     ]
     same = _same_targets(parts)
     columns = [_pictures(parts[0], same, width), *(_maps(item, same, scale, width) for item in parts)]
-    notes = [(note, SMALL, SOFT) for note in (SCALE_NOTE, undrawn(parts[0])) if note]
+    notes = [(note, SMALL, SOFT) for note in (SCALE_NOTES[scale], undrawn(parts[0])) if note]
     foot = heading(notes, (width + GAP) * len(columns) - GAP)
     top, step = MARGIN + max(head.height for head in heads) + 8, columns[0][0].height + GAP
     bar_top = top + len(parts[0]) * step

@@ -22,7 +22,10 @@ SIDE = 224
 NARROWEST = 144  # captions need some room
 LINE = 17  # pixels from one line of small text to the next
 FULL_COLOUR = 0.995
-SCALE_NOTE = "full colour: what 99.5 % of each map lies under; the numbers are the range of each map"
+SCALE_NOTES = {
+    "image": "full colour: what 99.5 % of each map lies under; the numbers are the range of each map",
+    "column": "full colour: the highest of what 99.5 % of each map lies under; the numbers are the range of each map",
+}
 BAR, BAR_HEIGHT = 8, 8 + 4 + LINE
 
 Scale = Literal["image", "column"]

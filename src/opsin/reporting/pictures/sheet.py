@@ -11,7 +11,7 @@ from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
     LINE,
     NARROWEST,
-    SCALE_NOTE,
+    SCALE_NOTES,
     Line,
     Scale,
     badge,
@@ -65,7 +65,10 @@ def contact_sheet(
     columns = min(columns or max(1, (WIDEST - 2 * MARGIN + GAP) // (width + GAP)), len(part))
     tiles = [tile(picture, _caption(part, position), width) for position, picture in enumerate(drawn(part, scale))]
     wide = max(columns * (width + GAP) - GAP, NARROWEST_SHEET)
-    head, foot = heading(_head(part, max(total, len(explanation))), wide), heading([(SCALE_NOTE, SMALL, SOFT)], wide)
+    head, foot = (
+        heading(_head(part, max(total, len(explanation))), wide),
+        heading([(SCALE_NOTES[scale], SMALL, SOFT)], wide),
+    )
     top, step = MARGIN + head.height + LINE + 8, tiles[0].height + GAP
     bar_top = top + -(-len(part) // columns) * step
     size = (wide + 2 * MARGIN, bar_top + BAR_HEIGHT + 4 + foot.height + MARGIN)
