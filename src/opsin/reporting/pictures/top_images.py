@@ -143,7 +143,11 @@ def _caption(found: TopImages, row: int, listed: np.ndarray) -> list[tuple[str, 
         name = " ".join(found.classes[found.preferred[row]].split())
         name = name if name and find_font(name, SMALL) else f"class {found.preferred[row]}"
         index = f"{found.selectivity[row]:.2f}"
-        lines.append((f"{name} {index}", INK) if found.selective[row] else (f"no class stands out ({index})", SOFT))
+        lines.append(
+            (f"selective for {name}: {index}", INK)
+            if found.selective[row]
+            else (f"no class stands out ({index})", SOFT)
+        )
     return lines
 
 
