@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from opsin.errors import OpsinError
-from opsin.files import read_json, read_tensors, write_json, write_tensors
+from opsin.files import read_json, read_tensors, replacing, write_json, write_tensors
 from opsin.records.common import Interval, jsonable
 
 PLACES = (
@@ -124,6 +124,7 @@ class Shortcuts:
         protocol: everything that the figures depend on: images, thresholds, seed.
         notes: what a reader has to know.
         seconds: wall time.
+        weights: of the run whose weights were looked at, their hash; "" for a model that is in no run.
     """
 
     found: tuple[Shortcut, ...]
@@ -135,6 +136,7 @@ class Shortcuts:
     protocol: dict[str, Any]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    weights: str = ""
 
     _PARTS = ("found", "unused")
 
@@ -150,7 +152,7 @@ class Shortcuts:
             "unused": [item.as_dict() for item in self.unused],
             **{
                 name: jsonable(getattr(self, name))
-                for name in ("model", "data", "classes", "skipped", "protocol", "notes", "seconds")
+                for name in ("model", "data", "classes", "skipped", "protocol", "notes", "seconds", "weights")
             },
         }
 
@@ -173,8 +175,13 @@ class Shortcuts:
             for at, item in enumerate(getattr(self, part))
             for name in item._ARRAYS
         }
-        write_tensors(path.with_suffix(".safetensors"), arrays)
-        write_json(path, self.as_dict())
+        pictures = path.with_suffix(".safetensors")
+        # both are written in full before either replaces the old; a crash in between leaves no figures with others'
+        # pictures
+        with replacing(path) as temporary, replacing(pictures) as temporary_pictures:
+            write_tensors(temporary_pictures, arrays)
+            write_json(temporary, self.as_dict())
+            path.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Shortcuts:

@@ -15,7 +15,7 @@ from opsin.evidence.shortcuts.boxes import inside
 from opsin.evidence.shortcuts.confirm import Effect, fill, holm, measure_effect
 from opsin.evidence.shortcuts.exchange import paste
 from opsin.evidence.shortcuts.images import FEWEST, Images, Network, choose_images, class_names, open_network
-from opsin.evidence.shortcuts.search import LARGEST, Candidate, search_class
+from opsin.evidence.shortcuts.search import CARRIED_ON_OBJECT, LARGEST, Candidate, search_class
 from opsin.inference.answers import Progress, opened
 from opsin.inference.intervals import bootstrap_mean, share_interval
 from opsin.models.classifier import Classifier
@@ -23,17 +23,18 @@ from opsin.records import Share, Shortcut, Shortcuts
 
 LEVEL = 0.01  # of the corrected test
 TURNED = 0.1  # share of other images, beyond the controls, that a mark has to turn to be a shortcut
-LOST = 0.15  # share of the class's recall, beyond the control, that it costs when a mark is removed
+LOST = 0.1  # share of the class's recall, beyond the control, that it costs when a mark is removed
 TURNED_UNLIKE = 0.5  # share of other images that a place has to turn where the class's images differ in it
 WORTH_CONFIRMING = 0.5  # share of that, in the search, from which on it is confirmed
 SHOWN = 6  # example images
+IMAGES = 128  # of each class, in each half
 
 
 def find_shortcuts(
     model: Classifier | str | Path,
     data: Dataset | Split,
     *,
-    images: int = 128,
+    images: int = IMAGES,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Shortcuts:
@@ -44,7 +45,7 @@ def find_shortcuts(
     of other classes, and replaced in images of the class by what images of other classes show there; the same is done
     at places of the same size elsewhere, and with images of other classes. It is a shortcut if the effect is
     significant beside these controls (sign test, Holm's correction over all places, 1 %) and large: where the class's
-    images share their pixels, if it turns 10 % of other images into the class or costs it 15 points of recall more than
+    images share their pixels, if it turns 10 % of other images into the class or costs it 10 points of recall more than
     the control does; elsewhere, where it may be a part of the object, only if it turns 50 %.
 
     Args:
@@ -99,7 +100,7 @@ def find_shortcuts(
 
 
 def is_shortcut(effect: Effect, p_value: float, alike: bool) -> bool:
-    """Whether the effect of a place is significant and large."""
+    """Whether the effect of a place is significant and large; `alike`: whether the class's images share its pixels."""
     turned, lost = effect.flips_gain.mean(), effect.recall_loss.mean()
     return p_value < LEVEL and bool((turned >= TURNED or lost >= LOST) if alike else turned >= TURNED_UNLIKE)
 
@@ -122,6 +123,7 @@ def _describe(
     names = class_names(network)
     own, others = held.of(found.label), held.labels != found.label
     mark = found.mark
+    carried = None if mark is None else float(mark.carried_by(held.pixels[own]).mean())
     examples, answers = _examples(network, search, held, found, seed)
     rest = np.concatenate([found.maps[:0], *(values for label, values in maps.items() if label != found.label)])
     return Shortcut(
@@ -132,7 +134,7 @@ def _describe(
         size=held.size,
         used=is_shortcut(effect, p_value, mark is not None),
         alike=mark is not None,
-        carried=None if mark is None else float(mark.carried_by(held.pixels[own]).mean()),
+        carried=carried,
         carried_others=None if mark is None else float(mark.carried_by(held.pixels[others]).mean()),
         recall=_share(effect.recognised, seed),
         recall_without=_share(effect.without, seed),
@@ -221,6 +223,7 @@ def _protocol(search: Images, held: Images, images: int, places: int, seed: int)
         "same_pixel_tolerance": TOLERANCE,
         "least_carried": CARRIED,
         "most_carried_by_others": RARE,
+        "least_carried_where_objects_lie": CARRIED_ON_OBJECT,
         "seed": seed,
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsin.evidence.shortcuts.alike import Mark, find_marks
+from opsin.evidence.shortcuts.alike import FreePlaces, Mark, find_marks
 from opsin.evidence.shortcuts.boxes import Box, inside, overlap, windows
 from opsin.evidence.shortcuts.exchange import turned
 from opsin.evidence.shortcuts.gather import class_maps
@@ -17,6 +17,7 @@ LARGEST = 0.12  # share of the picture that a place may cover
 SIDES = (9, 6, 4)  # windows have the picture's side divided by these
 PLACES_PER_SIDE = 3
 MARKS = 3
+CARRIED_ON_OBJECT = 0.65  # share of the class's images that carry a mark where objects lie, lest it is a part of them
 EXPLAINED = 64  # images of a class
 ONTO = 48  # images of other classes that a part is pasted on
 DONORS = 16  # images of the class that parts are taken from
@@ -56,9 +57,15 @@ def search_class(network: Network, images: Images, label: int) -> list[Candidate
         return []
     maps = class_maps(network, images, rows, label)
     seen = _Search(network, images, label, rows, onto, maps)
-    marks = find_marks(images.pixels[images.of(label)], images.pixels[images.others(label, 4 * EXPLAINED)], LARGEST)
+    own, others = images.pixels[images.of(label)[:EXPLAINED]], images.pixels[images.others(label, 2 * EXPLAINED)]
+    free = FreePlaces(others)
+    marks = [
+        mark
+        for mark in find_marks(own, others, LARGEST)
+        if free.has(mark.box) or mark.carried_by(own).mean() >= CARRIED_ON_OBJECT
+    ]
     found = [seen.measure(mark.box, mark) for mark in marks[:MARKS]]
-    places = [seen.measure(box) for box in gathering_places(maps)]
+    places = [seen.measure(box) for box in gathering_places(maps) if free.has(box)]
     if places:
         best = seen.shrink(max(places, key=lambda place: (place.flips, place.probability)))
         enough = EXPLAINS * best.probability
