@@ -4,5 +4,14 @@ from opsin.reporting.pictures.grid import method_grid
 from opsin.reporting.pictures.overlays import display_pixels, overlay, overlay_original
 from opsin.reporting.pictures.sheet import contact_sheet
 from opsin.reporting.pictures.single import overlay_of
+from opsin.reporting.pictures.top_images import top_images_sheet
 
-__all__ = ["contact_sheet", "display_pixels", "method_grid", "overlay", "overlay_of", "overlay_original"]
+__all__ = [
+    "contact_sheet",
+    "display_pixels",
+    "method_grid",
+    "overlay",
+    "overlay_of",
+    "overlay_original",
+    "top_images_sheet",
+]
