@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -247,3 +248,34 @@ def test_real_digits(digits, digits_run):
     assert grid.mean > 0.25
     edges = opsin.check(opsin.explain(model, inputs, "guided_backprop"), model, measures=["randomisation"])
     assert edges.verdict == "fails the sanity check"
+
+
+def test_a_black_box_is_checked_by_its_scores(square_model, square_images, tmp_path):
+    """The same network as a function and as an ONNX file: the same figures; only the weights cannot be randomised."""
+    images = square_images[0][:12]
+    path = tmp_path / "squares.onnx"
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        torch.onnx.export(
+            square_model.module, (images,), path, dynamo=True, dynamic_shapes=({0: batch},), verbose=False
+        )
+
+    def shares(pixels):
+        with torch.no_grad():
+            return (square_model.module(torch.from_numpy(pixels)) / 8).softmax(dim=1).numpy()
+
+    asked = ["deletion", "insertion", "road_morf", "infidelity", "randomisation"]
+    wanted = opsin.check(
+        opsin.explain(square_model, images, "occlusion", window=4), square_model, measures=asked, steps=4
+    )
+    assert wanted.verdict == "better than random"
+    for source, drawn_again in ((path, ["max_sensitivity", "grid_pointing"]), (shares, ["max_sensitivity"])):
+        why = opsin.explain(source, images, "occlusion", window=4, output="logits")
+        found = opsin.check(why, source, measures=[*asked, *drawn_again], steps=4)
+        assert found.verdict == "better than random"
+        assert "has no parameters that could be randomised" in found.skipped["randomisation"]
+        assert set(found.measures) == {*asked, *drawn_again} - {"randomisation"}, found.skipped
+    exported = opsin.check(opsin.explain(path, images, "occlusion", window=4), path, measures=asked[:2], steps=4)
+    for name, measure in exported.measures.items():
+        np.testing.assert_allclose(measure.values, wanted.measures[name].values, atol=1e-4)

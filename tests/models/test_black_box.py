@@ -105,6 +105,8 @@ def test_files_that_are_none(images, tmp_path):
     write_onnx(tmp_path / "net.onnx")
     with pytest.raises(OpsinError, match=r"given a tensor of shape \(5, 1, 8, 8\); expected \(n, 3, 8, 8\)"):
         open_onnx(tmp_path / "net.onnx").logits(images[:, :1])
+    with pytest.raises(OpsinError, match=r"net.onnx cannot take an input of shape \(5, 3, 9, 9\): .*; expected"):
+        open_onnx(tmp_path / "net.onnx").logits(torch.zeros(5, 3, 9, 9))
     with pytest.raises(OpsinError, match="black box without weights"):
         open_onnx(tmp_path / "net.onnx").save(tmp_path / "net.safetensors")
     graph = helper.make_graph(

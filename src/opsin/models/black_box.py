@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from opsin.data.preprocess import Preprocess
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, first_line
 from opsin.models.classifier import Classifier
 
 
@@ -92,14 +92,13 @@ class OnnxScores:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        name = source.name if isinstance(source, Path) else "the graph"
+        self._name = name = source.name if isinstance(source, Path) else "the graph"
         try:
             self._session = onnxruntime.InferenceSession(
                 str(source) if isinstance(source, Path) else source, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's own exceptions have no common base
-            reason = str(error).strip().splitlines()[0]
-            raise OpsinError(f"cannot open {name}: {reason}; expected an ONNX network") from error
+            raise OpsinError(f"cannot open {name}: {first_line(error)}; expected an ONNX network") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or "float" not in inputs[0].type:
             described = ", ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
@@ -127,7 +126,13 @@ class OnnxScores:
         return np.concatenate(parts)
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self._session.run([self._output], {self._input: images})[0], np.float32)
+        try:
+            return np.asarray(self._session.run([self._output], {self._input: images})[0], np.float32)
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base
+            raise OpsinError(
+                f"{self._name} cannot take an input of shape {images.shape}: {first_line(error)}; expected "
+                f"{tuple(self.shape)}"
+            ) from error
 
 
 class _Function(nn.Module):
