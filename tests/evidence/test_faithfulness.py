@@ -64,7 +64,7 @@ def test_the_curves_are_those_of_the_slow_twin(square_model, square_images, expl
     maps = np.random.default_rng(0).normal(size=(3, SIZE, SIZE))
     why = explained(maps, inputs.numpy(), square_model.classes, labels)
     subject = subject_of(why, square_model, "probability")
-    monkeypatch.setattr(subjects, "batch_size", lambda _: 7)  # batches that end within an image
+    monkeypatch.setattr(subjects, "pass_size", lambda _: 7)  # batches that end within an image
     stack = torch.from_numpy(why.maps)[None]
     base = baseline_of(subject.inputs, kind)
     fast = curves(subject, stack, ranks(stack, generator()), base, 6, insert=insert)

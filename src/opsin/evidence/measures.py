@@ -129,7 +129,7 @@ def protocol_of(name: str, subject: Subject, settings: Settings, randoms: int) -
     if name in REGIONAL:
         watched: dict[str, Any] = {"tolerance": settings.tolerance} if name == "pointing" else {}
     else:
-        watched = {"score": subject.score}
+        watched = {"score": subject.score, **({} if subject.engine is None else subject.engine.used)}
     own: dict[str, Any] = {}
     if name in ("deletion", "insertion"):
         own = faithfulness.protocol(getattr(settings, name), settings.steps, subject.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from torch import Tensor
 from opsin.errors import OpsinError
 from opsin.explanation.explain import BlankMapWarning, InputWarning, explain
 from opsin.explanation.targets import Targets
-from opsin.inference.answers import as_logits, batch_size
+from opsin.inference.answers import as_logits
+from opsin.inference.engines.engine import Engine, pass_size
 from opsin.models.classifier import Classifier
 from opsin.records import Explanation
 
@@ -32,12 +34,14 @@ class Subject:
         targets: one class per image, and perhaps one against it.
         score: "probability": softmax of the class, or, against another class, of the first among the two; "logit":
             the logit, or the difference of the two.
+        engine: what runs the model on changed images; None: the model itself.
     """
 
     model: Classifier
     inputs: Tensor
     targets: Targets
     score: Score = "probability"
+    engine: Engine | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -49,11 +53,12 @@ class Subject:
 
     def part(self, rows: slice) -> Subject:
         """Some of the images."""
-        return Subject(self.model, self.inputs[rows], self.targets.rows(rows), self.score)
+        return dataclasses.replace(self, inputs=self.inputs[rows], targets=self.targets.rows(rows))
 
     def scores(self, images: Tensor, rows: Tensor) -> Tensor:
         """float64 `(m,)` on the CPU: scores of `images` `(m, c, h, w)`, each a changed copy of the image `rows[i]`."""
-        logits = self.model.logits(images, batch_size=max(1, len(images))).double()
+        run = self.engine.scores if self.engine is not None else self.model.logits
+        logits = run(images).double().cpu()
         targets = self.targets.rows(rows.cpu())
         if self.score == "logit":
             return targets.scores(logits)[:, 0]
@@ -65,8 +70,7 @@ class Subject:
     def score_each(self, count: int, build: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """float64 `(count,)`: scores of that many changed images. `build` is given numbers below `count` and makes
         their images and rows, a bounded number at a time."""
-        step = batch_size(self.inputs[0].numel())
-        numbers = torch.arange(count, device=self.inputs.device).split(step)
+        numbers = torch.arange(count, device=self.inputs.device).split(pass_size(self.inputs))
         return torch.cat([self.scores(*build(part)) for part in numbers])
 
 

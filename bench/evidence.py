@@ -1,0 +1,198 @@
+"""Evidence beside pytorch-grad-cam's ROAD and Quantus's pixel flipping: same maps, same steps, alternating in one
+process.
+
+Usage: python bench/evidence.py [--rounds 5] [--only road flipping pointing]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import quantus
+import torch
+from pytorch_grad_cam.metrics.road import ROADMostRelevantFirstAverage
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
+
+import opsin
+from explain import network
+from measure import alternate, ratio, write
+from opsin.evidence import faithfulness, road
+from opsin.evidence.localisation import build_mosaics
+from opsin.evidence.subject import Subject, subject_of
+from opsin.explanation.recommend import recommend
+from opsin.inference.engines.engine import open_engine
+from opsin.models.classifier import Classifier
+
+PERCENTILES = tuple(range(10, 100, 10))
+STEPS = 16  # a divisor of the places of both sizes, which Quantus needs
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images of one size with their maps."""
+
+    name: str
+    model: Classifier
+    maps: torch.Tensor
+    subject: Subject
+
+
+def case(name: str) -> Case:
+    """Photographs and the large network, or digits and a small one."""
+    if name == "photographs":
+        found = network("efficientnet_lite0", 4)
+        model, images = found.model, found.images
+    else:
+        data = opsin.load_data("mnist5k")
+        model = opsin.build_model("seed_cnn", classes=data.classes, channels=1, size=28, seed=0)
+        images = model.preprocess.normalise(data.validation.pixels(model.preprocess)[:64])
+    model.module.eval()  # Quantus asks for it
+    why = opsin.explain(model, images, "grad_cam")
+    subject = subject_of(why, model, "probability")
+    engine = open_engine(model, subject.inputs, evaluations=1e6)
+    return Case(name, model, torch.from_numpy(why.maps), Subject(model, subject.inputs, subject.targets, engine=engine))
+
+
+def milliseconds(run: Callable[[], object]) -> Callable[[], float]:
+    def timed() -> float:
+        began = time.perf_counter()
+        run()
+        return 1000 * (time.perf_counter() - began)
+
+    return timed
+
+
+def roads(rounds: int) -> list[dict[str, Any]]:
+    """ROAD, most relevant first, at nine shares."""
+    rows = []
+    for name in ("photographs", "digits"):
+        found = case(name)
+        figures = alternate(
+            {
+                "opsin": milliseconds(lambda found=found: our_road(found)),
+                "pytorch-grad-cam": milliseconds(lambda found=found: their_road(found)),
+            },
+            rounds,
+        )
+        rows.append({
+            "case": name, "images": len(found.maps), "shares": len(PERCENTILES), "engine": found.subject.engine.name,
+            "milliseconds": figures, "faster": ratio(figures, "pytorch-grad-cam", "opsin"), "goal": 20.0,
+        })  # fmt: skip
+    return rows
+
+
+def our_road(found: Case) -> None:
+    generator = torch.Generator().manual_seed(0)
+    order = faithfulness.ranks(found.maps[None], generator)
+    road.curves(found.subject, order, generator, least_first=False)
+
+
+def their_road(found: Case) -> None:
+    targets = [ClassifierOutputSoftmaxTarget(int(target)) for target in found.subject.targets.classes[:, 0]]
+    metric = ROADMostRelevantFirstAverage(list(PERCENTILES))
+    metric(found.subject.inputs, found.maps.numpy(), targets, found.model.module)
+
+
+def flipping(rounds: int) -> list[dict[str, Any]]:
+    """Deletion in as many steps as pixel flipping, which flips channel values one after the other."""
+    rows = []
+    for name in ("photographs", "digits"):
+        found = case(name)
+        figures = alternate(
+            {
+                "opsin": milliseconds(lambda found=found: deletion(found)),
+                "quantus": milliseconds(lambda found=found: pixel_flipping(found)),
+            },
+            rounds,
+        )
+        rows.append({
+            "case": name, "images": len(found.maps), "steps": STEPS, "engine": found.subject.engine.name,
+            "milliseconds": figures, "faster": ratio(figures, "quantus", "opsin"), "goal": 5.0,
+        })  # fmt: skip
+    return rows
+
+
+def deletion(found: Case) -> None:
+    order = faithfulness.ranks(found.maps[None], torch.Generator().manual_seed(0))
+    base = faithfulness.baseline_of(found.subject.inputs, "constant")
+    faithfulness.curves(found.subject, found.maps[None], order, base, STEPS, insert=False)
+
+
+def pixel_flipping(found: Case) -> None:
+    inputs = found.subject.inputs.numpy()
+    maps = np.repeat(found.maps.numpy()[:, None], inputs.shape[1], axis=1)
+    metric = quantus.PixelFlipping(features_in_step=inputs[0, 0].size // STEPS, disable_warnings=True)
+    labels = found.subject.targets.classes[:, 0].numpy()
+    metric(model=found.model.module, x_batch=inputs, y_batch=labels, a_batch=maps, device="cpu")
+
+
+def pointing(_: int) -> list[dict[str, Any]]:
+    """The grid pointing game on scikit-image's photographs: Grad-CAM, and what `opsin methods` recommends."""
+    model = opsin.build_model("efficientnet_lite0", pretrained=True)
+    photographs = photos_recognised(model)
+    rows = []
+    best = recommend(model)
+    for method, options, goal in (("grad_cam", {}, 0.78), (best.method, best.options, 0.90)):
+        why = opsin.explain(model, photographs, method, **options)
+        proof = opsin.check(why, model, measures=["grid_pointing"])
+        measure = proof.measures["grid_pointing"]
+        rows.append({
+            "method": method, "options": options, "cells": len(measure.values), "in_the_right_cell": measure.mean,
+            "peaks": peaks(model, photographs, method, options), "goal": goal,
+            "random": measure.controls["random"].mean, "edges": measure.controls["edge"].mean,
+        })  # fmt: skip
+    return rows
+
+
+def photos_recognised(model: Classifier) -> torch.Tensor:
+    """Photographs that scikit-image ships, each whole and in crops, as network input."""
+    import skimage.data
+    from PIL import Image
+
+    names = ("chelsea", "coffee", "rocket", "astronaut", "camera", "coins", "hubble_deep_field", "retina", "page")
+    pictures = []
+    for name in names:
+        picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
+        width, height = picture.size
+        side = min(width, height)
+        pictures += [
+            picture.crop((left, top, left + side, top + side))
+            for left in {0, (width - side) // 2, width - side}
+            for top in {0, (height - side) // 2, height - side}
+        ]
+    return model.inputs(pictures)[0]
+
+
+def peaks(model: Classifier, images: torch.Tensor, method: str, options: dict[str, Any]) -> str:
+    """How many of the cells' maps have their highest place in the right cell."""
+    mosaics = build_mosaics(model, images, 0)
+    cells = mosaics.cells()
+    hits = 0
+    for cell in range(4):
+        found = opsin.explain(model, mosaics.inputs, method, mosaics.targets[:, cell].tolist(), **options)
+        flat = found.maps.reshape(len(found.maps), -1).argmax(axis=1)
+        hits += int(cells[cell].reshape(-1)[flat].sum())
+    return f"{hits}/{4 * len(mosaics.inputs)}"
+
+
+PARTS = {"road": roads, "flipping": flipping, "pointing": pointing}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for name in asked.only:
+        write(f"evidence-{name}", {"part": name, "rounds": asked.rounds, "rows": PARTS[name](asked.rounds)})
+
+
+if __name__ == "__main__":
+    main()
