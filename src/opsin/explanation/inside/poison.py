@@ -287,17 +287,24 @@ def _output(module: nn.Module, layer: str, inputs: Tensor, runs: int) -> Tensor:
 def plain_kernels() -> Iterator[None]:
     """PyTorch's own convolutions only: those of libraries compute places together (Winograd, FFT, packed half
     precision), and carry NaN to neighbours."""
-    with contextlib.ExitStack() as stack:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TF32 settings, which are not touched
+    stack = contextlib.ExitStack()
+    try:
+        with _quiet():
             stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             stack.enter_context(torch.backends.nnpack.flags(enabled=False))
         yield
-        # left inside, where the warnings of leaving are silenced too
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    finally:
+        with _quiet():
             stack.close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without PyTorch's warnings of TF32 settings, which are not touched."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _extent(hit: np.ndarray) -> np.ndarray | None:
