@@ -90,8 +90,8 @@ def _connected(places: np.ndarray) -> list[np.ndarray]:
 def _stands_out(mask: np.ndarray, share: np.ndarray) -> bool:
     """Whether the pixels around are shared by far fewer images: a mark has an edge, an object fades out."""
     width = max(2, round(max(mask.shape) * RING))
-    near, beside = (np.asarray(binary_dilation(mask, np.ones((side, side)))) for side in (3, 2 * width + 1))
-    ring = beside & ~near
+    near, beside = (binary_dilation(mask, np.ones((side, side))) for side in (3, 2 * width + 1))
+    ring = np.logical_and(beside, np.logical_not(near))
     return not ring.any() or bool(share[ring].mean() <= FADED * share[mask].mean())
 
 

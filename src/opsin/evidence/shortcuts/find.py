@@ -14,8 +14,9 @@ from opsin.evidence.shortcuts.alike import CARRIED, RARE, TOLERANCE
 from opsin.evidence.shortcuts.boxes import inside
 from opsin.evidence.shortcuts.confirm import Effect, fill, holm, measure_effect
 from opsin.evidence.shortcuts.exchange import paste
+from opsin.evidence.shortcuts.gather import class_maps
 from opsin.evidence.shortcuts.images import FEWEST, Images, Network, choose_images, class_names, open_network
-from opsin.evidence.shortcuts.search import CARRIED_ON_OBJECT, LARGEST, Candidate, search_class
+from opsin.evidence.shortcuts.search import CARRIED_ON_OBJECT, LARGEST, Candidate, explained, search_class
 from opsin.inference.answers import Progress, opened
 from opsin.inference.intervals import bootstrap_mean, share_interval
 from opsin.models.classifier import Classifier
@@ -67,22 +68,23 @@ def find_shortcuts(
     if seed < 0:
         raise OpsinError(f"seed was given as {seed}; expected 0 or more")
     network = open_network(opened(model))
+    dataset = data.dataset if isinstance(data, Split) else data
     search, held = choose_images(network, data, images, seed, progress)
+    skipped = _too_little(search, held, network, dataset)
     names = class_names(network)
-    skipped = _too_few(search, held, names)
-    labels = [label for label in np.unique(search.labels).tolist() if names[label] not in skipped]
+    labels = [names.index(name) for name in dataset.classes if name not in skipped]
     candidates: list[Candidate] = []
+    maps: dict[int, np.ndarray] = {}
     for done, label in enumerate(labels):
         if progress is not None:
             progress("looking for shortcuts", done, len(labels))
-        candidates += search_class(network, search, label)
+        maps[label] = class_maps(network, search, explained(search, label), label)
+        candidates += search_class(network, search, label, maps[label])
     wanted = [item for item in candidates if item.mark or item.flips >= WORTH_CONFIRMING * TURNED_UNLIKE]
     effects = [measure_effect(network, search, held, item, seed) for item in wanted]
     if progress is not None:
         progress("looking for shortcuts", len(labels), len(labels))
-    dataset = data.dataset if isinstance(data, Split) else data
     judged = zip(wanted, effects, holm([effect.p_value() for effect in effects]), strict=True)
-    maps = {item.label: item.maps for item in candidates}
     described = [
         _describe(network, search, held, item, effect, p_value, maps, dataset, seed) for item, effect, p_value in judged
     ]
@@ -91,7 +93,7 @@ def find_shortcuts(
         unused=_one_per_class([item for item in described if not item.used and item.alike]),
         model=network.model.label,
         data=dataset.name,
-        classes=tuple(names[label] for label in np.unique(search.labels).tolist()),
+        classes=dataset.classes,
         skipped=skipped,
         protocol=_protocol(search, held, images, len(wanted), seed),
         notes=_notes(held),
@@ -105,14 +107,29 @@ def is_shortcut(effect: Effect, p_value: float, alike: bool) -> bool:
     return p_value < LEVEL and bool((turned >= TURNED or lost >= LOST) if alike else turned >= TURNED_UNLIKE)
 
 
-def _too_few(search: Images, held: Images, names: tuple[str, ...]) -> dict[str, str]:
+def _too_little(search: Images, held: Images, network: Network, data: Dataset) -> dict[str, str]:
+    """Classes that nothing can be said about, with the reason.
+
+    Raises:
+        OpsinError: fewer than two are left.
+    """
     skipped = {}
-    for label in np.unique(search.labels).tolist():
+    names = class_names(network)
+    for name in data.classes:
+        label = names.index(name)
         fewest = min(len(search.of(label)), len(held.of(label)))
         if fewest < FEWEST:
-            skipped[names[label]] = f"{fewest} images in one half; at least {FEWEST} are needed"
+            skipped[name] = f"{fewest} images in one half of the data; at least {FEWEST} are needed"
         elif not len(search.recognised(label)):
-            skipped[names[label]] = "the network recognises none of its images"
+            skipped[name] = "the network recognises none of its images"
+        elif not len(search.others(label, 1)) or not len(held.others(label, 1)):
+            skipped[name] = "the network recognises no image of another class"
+    if len(data.classes) - len(skipped) < 2:
+        name, reason = next(iter(skipped.items()))
+        raise OpsinError(
+            f"shortcuts cannot be looked for in {data.name}: too little is known of {len(skipped)} of its "
+            f"{len(data.classes)} classes, such as {name}: {reason}"
+        )
     return skipped
 
 
@@ -125,7 +142,7 @@ def _describe(
     mark = found.mark
     carried = None if mark is None else float(mark.carried_by(held.pixels[own]).mean())
     examples, answers = _examples(network, search, held, found, seed)
-    rest = np.concatenate([found.maps[:0], *(values for label, values in maps.items() if label != found.label)])
+    rest = np.concatenate([values for label, values in maps.items() if label != found.label])
     return Shortcut(
         class_name=names[found.label],
         label=found.label,
@@ -142,10 +159,10 @@ def _describe(
         flips=_share(effect.flips, seed),
         flips_control=_share(effect.flips_other, seed),
         flips_elsewhere=_share(effect.flips_elsewhere, seed),
-        gathered=_gathered(found.maps, found, seed),
+        gathered=_gathered(maps[found.label], found, seed),
         gathered_others=_gathered(rest, found, seed),
         p_value=p_value,
-        map=found.maps.mean(axis=0),
+        map=maps[found.label].mean(axis=0),
         examples=examples,
         answers=answers,
     )

@@ -10,7 +10,6 @@ import numpy as np
 from opsin.evidence.shortcuts.alike import FreePlaces, Mark, find_marks
 from opsin.evidence.shortcuts.boxes import Box, inside, overlap, windows
 from opsin.evidence.shortcuts.exchange import turned
-from opsin.evidence.shortcuts.gather import class_maps
 from opsin.evidence.shortcuts.images import Images, Network
 
 LARGEST = 0.12  # share of the picture that a place may cover
@@ -36,7 +35,6 @@ class Candidate:
         donors: positions, among the images that were searched, of images of the class that show it.
         flips: share of other images that become the class when the place is pasted on them.
         probability: the class's mean probability then.
-        maps: float32 `(n, h, w)`: the class's maps, from which places were taken.
     """
 
     label: int
@@ -45,18 +43,12 @@ class Candidate:
     donors: np.ndarray
     flips: float
     probability: float
-    maps: np.ndarray
 
 
-def search_class(network: Network, images: Images, label: int) -> list[Candidate]:
+def search_class(network: Network, images: Images, label: int, maps: np.ndarray) -> list[Candidate]:
     """The marks that the class's images carry, and the place by which most images of other classes become this one,
-    unless a mark explains it. Empty where nothing is recognised."""
-    rows = images.recognised(label)[:EXPLAINED]
-    onto = images.others(label, ONTO)
-    if not len(rows) or not len(onto):
-        return []
-    maps = class_maps(network, images, rows, label)
-    seen = _Search(network, images, label, rows, onto, maps)
+    unless a mark explains it. `maps` are those of `explained(images, label)`."""
+    seen = _Search(network, images, label, explained(images, label), images.others(label, ONTO), maps)
     own, others = images.pixels[images.of(label)[:EXPLAINED]], images.pixels[images.others(label, 2 * EXPLAINED)]
     free = FreePlaces(others)
     marks = [
@@ -72,6 +64,11 @@ def search_class(network: Network, images: Images, label: int) -> list[Candidate
         shown = [mark for mark in found if overlap(mark.box, best.box) and mark.probability >= enough]
         found += [] if shown else [best]
     return found
+
+
+def explained(images: Images, label: int) -> np.ndarray:
+    """Positions of the images of a class whose maps are looked at: recognised ones."""
+    return images.recognised(label)[:EXPLAINED]
 
 
 def gathering_places(maps: np.ndarray) -> list[Box]:
@@ -110,7 +107,7 @@ class _Search:
         donors = self._donors(box, mark) if donors is None else donors
         parts = self.images.pixels[np.resize(donors, len(self.onto))]
         hits, probability = turned(self.network, self.images.pixels[self.onto], parts, box, self.label)
-        return Candidate(self.label, box, mark, donors, float(hits.mean()), probability, self.maps)
+        return Candidate(self.label, box, mark, donors, float(hits.mean()), probability)
 
     def shrink(self, found: Candidate) -> Candidate:
         """The smallest place inside that still does about the same."""
