@@ -94,7 +94,10 @@ def language_of(page: Path) -> Language:
             head = file.read(200)
     except (OSError, UnicodeDecodeError):
         return "en"
-    return next((language for language in LANGUAGES if f'<html lang="{language}"' in head), "en")
+    for language in LANGUAGES:
+        if f'<html lang="{language}"' in head:
+            return language
+    return "en"
 
 
 def make_parts(run: Run) -> dict[str, Any]:

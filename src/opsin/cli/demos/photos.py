@@ -30,6 +30,7 @@ SHOWN: dict[str, dict[str, Any]] = {
 }
 METHODS = 6
 MEASURES = ("deletion", "insertion", "road_morf", "road_lerf", "randomisation")
+HEADS = (*(f"{name} (random)" for name in MEASURES[:-1]), "randomisation")
 STEPS = 10
 BEST = 3
 
@@ -158,9 +159,11 @@ def _text(found: list[tuple[Explanation, Evidence]], predictions: list[dict[str,
     first = found[0][1]
     return "\n".join([
         table(["photo", *["likeliest", "then", "then"][:BEST]], answers), "",
-        table(["method", "verdict", "gain", *(f"{name} (random)" for name in MEASURES)], rows), "",
-        f"{len(first.names)} photographs, {STEPS} steps, score: probability of the predicted class; low is wanted of",
-        "deletion, road_morf and randomisation (likeness with randomised weights), high of insertion and road_lerf",
+        table(["method", "verdict", "gain", *HEADS], rows), "",
+        f"{len(first.names)} photographs, {STEPS} steps, score: probability of the predicted class",
+        "gain: how much further it moves than with random maps, mean of deletion, insertion and ROAD",
+        "wanted: deletion, road_morf and randomisation (likeness with randomised weights) low, insertion and road_lerf "
+        "high",
     ])  # fmt: skip
 
 
