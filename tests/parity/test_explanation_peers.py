@@ -40,25 +40,25 @@ PEERS = {
 
 def plus_plus_twin(activations: torch.Tensor, gradients: torch.Tensor, epsilon: float) -> torch.Tensor:
     """Grad-CAM++ channel by channel from its equations; pytorch-grad-cam adds 1e-6 to the denominator."""
-    maps = torch.zeros_like(activations[:, 0, 0])
+    maps = torch.zeros_like(activations[:, 0])
     for n in range(len(maps)):
-        for channel in range(activations.shape[2]):
-            a, g = activations[n, 0, channel], gradients[n, 0, channel]
+        for channel in range(activations.shape[1]):
+            a, g = activations[n, channel], gradients[n, channel]
             bottom = 2 * g**2 + a.sum() * g**3 + epsilon
             alpha = torch.where(bottom == 0, torch.zeros_like(g), g**2 / torch.where(bottom == 0, 1.0, bottom))
             maps[n] += (alpha * g.clamp(min=0)).sum() * a
-    return maps[:, None]
+    return maps
 
 
 def xgrad_twin(activations: torch.Tensor, gradients: torch.Tensor, epsilon: float) -> torch.Tensor:
     """XGrad-CAM channel by channel; pytorch-grad-cam adds 1e-7 to the denominator."""
-    maps = torch.zeros_like(activations[:, 0, 0])
+    maps = torch.zeros_like(activations[:, 0])
     for n in range(len(maps)):
-        for channel in range(activations.shape[2]):
-            a, g = activations[n, 0, channel], gradients[n, 0, channel]
+        for channel in range(activations.shape[1]):
+            a, g = activations[n, channel], gradients[n, channel]
             bottom = a.sum() + epsilon
             maps[n] += 0 if bottom == 0 else (a * g).sum() / bottom * a
-    return maps[:, None]
+    return maps
 
 
 FORMULAS = {
@@ -90,8 +90,8 @@ def raw_maps(model, layer, images, classes, formula) -> np.ndarray:
     split = split_pass(model, images, [layer])
     grid = find_layers(model, images, layer)[0].grid
     targets = Targets(torch.tensor(classes)[:, None])
-    activations = grid.maps(split.outputs[layer].detach()).unsqueeze(1)
-    return formula(activations, grid.maps(split.gradients(layer, targets)))[:, 0].numpy()
+    activations = grid.maps(split.outputs[layer].detach())
+    return formula(activations, grid.maps(split.gradients(layer, targets)[0])).numpy()
 
 
 @pytest.mark.parametrize("method", PEERS)

@@ -132,5 +132,5 @@ def _named(model: Classifier, inputs: Tensor, names: Sequence[str]) -> list[Laye
 def _reaches_patches(model: Classifier, inputs: Tensor, layer: Layer) -> bool:
     split = split_pass(model, inputs, [layer.name])
     targets = Targets(split.logits.argmax(dim=1, keepdim=True).cpu())
-    gradient = layer.grid.maps(split.gradients(layer.name, targets))
+    gradient = layer.grid.maps(split.gradients(layer.name, targets)[0])
     return bool(gradient.abs().sum() > 0)

@@ -31,11 +31,11 @@ class Split:
 
     outputs: dict[str, Tensor]
     logits: Tensor
-    _found: dict[tuple[Any, ...], Tensor] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[Any, ...], list[Tensor]] = field(default_factory=dict, repr=False)
 
-    def gradients(self, layer: str, targets: Targets) -> Tensor:
-        """`(n, t, ...)`: the gradient of each target's score with respect to the layer's output; differentiated once
-        however often it is asked for.
+    def gradients(self, layer: str, targets: Targets) -> list[Tensor]:
+        """`(n, ...)` for each of the t targets: the gradient of its score with respect to the layer's output;
+        differentiated once however often it is asked for.
 
         Images do not mix in evaluation mode, so that the sum over images has each image's own gradient.
 
@@ -49,23 +49,18 @@ class Split:
             )
         key = (layer, *targets.key)
         if key not in self._found:
-            self._found[key] = self._differentiate(layer, targets)
+            with normal_mode(), torch.enable_grad():
+                scores = targets.scores(self.logits)
+                self._found[key] = [self._differentiate(layer, wanted) for wanted in scores.sum(dim=0)]
         return self._found[key]
 
-    def _differentiate(self, layer: str, targets: Targets) -> Tensor:
-        output = self.outputs[layer]
-        with normal_mode(), torch.enable_grad():
-            scores = targets.scores(self.logits)
-            columns = []
-            for column in range(targets.count):
-                wanted = scores[:, column].sum()
-                (gradient,) = torch.autograd.grad(wanted, output, retain_graph=True, allow_unused=True)
-                if gradient is None:
-                    raise OpsinError(
-                        f"the scores do not depend on the output of {layer}; choose a layer that they pass through"
-                    )
-                columns.append(gradient)
-        return torch.stack(columns, dim=1)
+    def _differentiate(self, layer: str, wanted: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(wanted, self.outputs[layer], retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise OpsinError(
+                f"the scores do not depend on the output of {layer}; choose a layer that they pass through"
+            )
+        return gradient
 
 
 def split_pass(model: Classifier, inputs: Tensor, layers: Sequence[str]) -> Split:

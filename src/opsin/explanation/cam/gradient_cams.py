@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from opsin.explanation.cam import weighting
@@ -42,8 +43,8 @@ def _weighted(job: Job, formula: Formula, relu: bool) -> Answer:
     targets = job.resolve(split.logits.detach())
     maps = []
     for layer in job.layers:
-        activations = layer.grid.maps(split.outputs[layer.name].detach()).unsqueeze(1).float()
-        gradients = layer.grid.maps(split.gradients(layer.name, targets)).float()
-        signed = formula(activations, gradients)
+        activations = layer.grid.maps(split.outputs[layer.name].detach()).float()
+        gradients = split.gradients(layer.name, targets)
+        signed = torch.stack([formula(activations, layer.grid.maps(one).float()) for one in gradients], dim=1)
         maps.append(enlarge(signed.relu() if relu else signed, job.size))
     return Answer(maps, targets, evaluations=1 + targets.count)

@@ -1,7 +1,7 @@
 """The gradient CAMs: each is one formula for how the channels of a layer are weighted.
 
-`activations` are `(n, 1, c, h, w)` and `gradients` `(n, t, c, h, w)`: of t scores with respect to the activations. Each
-gives `(n, t, h, w)`, before the final ReLU. A quotient 0/0 is 0.
+`activations` and `gradients` (of a score with respect to them) are `(n, c, h, w)`. Each formula gives `(n, h, w)`,
+before the final ReLU. A quotient 0/0 is 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Channel weights are the mean gradients over the places (Selvaraju et al. 2017, equations 1 and 2)."""
     weights = gradients.mean(dim=(-2, -1))
-    return torch.einsum("ntc,nchw->nthw", weights, activations[:, 0])
+    return torch.einsum("nc,nchw->nhw", weights, activations)
 
 
 def grad_cam_pp(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -23,23 +23,23 @@ def grad_cam_pp(activations: Tensor, gradients: Tensor) -> Tensor:
     bottom = 2 * squares + activations.sum(dim=(-2, -1), keepdim=True) * cubes
     alpha = _quotient(squares, bottom)
     weights = (alpha * gradients.relu()).sum(dim=(-2, -1))
-    return torch.einsum("ntc,nchw->nthw", weights, activations[:, 0])
+    return torch.einsum("nc,nchw->nhw", weights, activations)
 
 
 def hires_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Gradients times activations, place by place (Draelos and Carin 2020)."""
-    return (activations * gradients).sum(dim=2)
+    return (activations * gradients).sum(dim=1)
 
 
 def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Positive gradients times activations, place by place (Jiang et al. 2021, equations 6 and 7)."""
-    return (activations * gradients.relu()).sum(dim=2)
+    return (activations * gradients.relu()).sum(dim=1)
 
 
 def xgrad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Channel weights are the gradients averaged with the activations' shares (Fu et al. 2020, equation 7)."""
     weights = _quotient((activations * gradients).sum(dim=(-2, -1)), activations.sum(dim=(-2, -1)))
-    return torch.einsum("ntc,nchw->nthw", weights, activations[:, 0])
+    return torch.einsum("nc,nchw->nhw", weights, activations)
 
 
 def _quotient(top: Tensor, bottom: Tensor) -> Tensor:
