@@ -42,8 +42,8 @@ def dream(
     size: int | tuple[int, int] | None = None,
     images: Any = None,
     steps: int = 256,
-    views: int = 2,
-    decay: float = 1.15,
+    views: int = 1,
+    decay: float = 1.2,
     contrast: float | None = None,
     jitter: float | None = None,
     zoom: float | None = None,
@@ -63,8 +63,8 @@ def dream(
 
     What such a picture shows is what excites this number, not what the network needs to see.
 
-    It costs `steps * views` passes forward and back per picture: on one core of a desktop processor about half a minute
-    for a class of EfficientNet-Lite0 at 224 px, and a second for the ten digits of a small network at 28 px.
+    It costs `steps * views` passes forward and back per picture: on one core of a server's processor about 20 s for a
+    class of EfficientNet-Lite0 at 224 px, and 5 s for the ten digits of a small network at 28 px.
 
     Args:
         model: a Classifier, what `load_model` takes, or a module (which gets the pixels 0..1 as they are).
@@ -84,7 +84,7 @@ def dream(
         contrast: largest root mean square distance of the pixels from the mean colour, 0..1. None: that of the images;
             0.2 without images.
         jitter, zoom, rotate: how far views differ: shift as a share of the size, enlargement (0.5: by up to half, and
-            reduced as much), degrees. None: 0.15, 0.5 and 15 for pictures of 64 pixels and more, less (0.1, 0.2, 15)
+            reduced as much), degrees. None: 0.2, 0.6 and 15 for pictures of 64 pixels and more, less (0.1, 0.2, 15)
             for smaller ones, and little (0.02, 0.1, 5) for units, whose place in the picture counts.
         rate: the optimiser's step size.
         frames: how many pictures of the way are kept, from the first to the last, closer together at first.
@@ -326,7 +326,7 @@ def _shape(model: Classifier, size: int | tuple[int, int] | None) -> tuple[int, 
 
 
 def _views(size: tuple[int, int], unit: bool, jitter: float | None, zoom: float | None, rotate: float | None) -> Views:
-    usual = (0.02, 0.1, 5.0) if unit else (0.15, 0.5, 15.0) if min(size) >= 64 else (0.1, 0.2, 15.0)
+    usual = (0.02, 0.1, 5.0) if unit else (0.2, 0.6, 15.0) if min(size) >= 64 else (0.1, 0.2, 15.0)
     values = [own if given is None else given for given, own in zip((jitter, zoom, rotate), usual, strict=True)]
     for name, value, most in zip(("jitter", "zoom", "rotate"), values, (0.5, 3.0, 180.0), strict=True):
         if not 0 <= value <= most:
