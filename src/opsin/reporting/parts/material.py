@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from opsin.errors import OpsinError
+from opsin.evidence.kept import Kept, kept
 from opsin.inference.scoring import class_ratios
 from opsin.records import Scores
 from opsin.reporting.texts import Text, say
@@ -88,6 +89,11 @@ class Material:
         if self.foreign:
             return say("missing.foreign_data")
         return None if self.data is not None else say("missing.data", why=self._opened[1])
+
+    @cached_property
+    def kept(self) -> tuple[tuple[Kept, ...], dict[str, str]]:
+        """The explanations that were kept, and by method why something of it cannot be used."""
+        return kept(self.run.path)
 
     @cached_property
     def splits(self) -> dict[str, list[Any]]:

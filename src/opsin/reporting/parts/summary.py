@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from opsin.evidence.kept import kept
 from opsin.records import Scores
 from opsin.reporting.parts.calibration import Calibration, calibration
 from opsin.reporting.parts.curves import alarm_text, final_counts
@@ -133,7 +132,7 @@ def _trusted(material: Material) -> list[Sentence]:
     """How far its explanations can be trusted, in one line."""
     if material.foreign:
         return []
-    found, _ = kept(material.run.path)
+    found, _ = material.kept
     by_verdict = {key: tuple(item.explanation.method for item in found if item.verdict == verdict)
                   for verdict, key in VERDICT_KEYS.items()}  # fmt: skip
     if len(by_verdict["unchecked"]) == len(found):

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from opsin.evidence import controls, sanity
-from opsin.evidence.kept import Kept, kept
+from opsin.evidence.kept import Kept
 from opsin.evidence.measures import FAITHFULNESS
 from opsin.explanation.methods import METHODS
 from opsin.files import to_json
@@ -178,9 +178,8 @@ def why(material: Material) -> Why | Missing:
     """What a run has kept of the methods that were checked on it."""
     if material.foreign:
         return Missing(say("why.foreign"), say("why.foreign_remedy"))
-    run = material.run
-    found, damaged = kept(run.path)
-    command = f"opsin check {shlex.quote(run.path.as_posix())} --report"
+    found, damaged = material.kept
+    command = f"opsin check {shlex.quote(material.run.path.as_posix())} --report"
     if not found and not damaged:
         return Missing(say("why.missing"), say("why.remedy", command=command))
     return why_of(found, _answers(material), damaged, command)
