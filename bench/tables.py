@@ -40,6 +40,27 @@ WORDS: dict[str, dict[str, str]] = {
     "memory": {"en": "peak memory, GB", "zh-CN": "内存峰值，GB"},
     "at least": {"en": "at least {goal}", "zh-CN": "不低于 {goal}"},
     "at most": {"en": "at most {goal}", "zh-CN": "不超过 {goal}"},
+    "measured of": {"en": "what", "zh-CN": "内容"},
+    "against": {"en": "against", "zh-CN": "对照"},
+    "figure": {"en": "figure", "zh-CN": "数值"},
+    "cost of a pass": {"en": "cost / one forward pass", "zh-CN": "代价 / 一次前向"},
+    "six together": {"en": "six CAMs together", "zh-CN": "六种 CAM 一起"},
+    "ten classes": {"en": "ten classes / one class", "zh-CN": "十个类别 / 一个类别"},
+    "faster": {"en": "{ratio:.2f} times as fast", "zh-CN": "快 {ratio:.2f} 倍"},
+    "growth": {
+        "en": "memory of {images:,} images, growth after the first thousand, MiB",
+        "zh-CN": "{images:,} 张图像，第一千张之后的内存增长，MiB",
+    },
+    "in the cell": {"en": "share of the map in the right cell", "zh-CN": "落在正确格子里的比例"},
+    "peaks": {"en": "highest place in the right cell", "zh-CN": "最高点在正确格子里"},
+    "random map": {"en": "random map", "zh-CN": "随机图"},
+    "images": {"en": "images", "zh-CN": "图像"},
+    "engine": {"en": "engine", "zh-CN": "引擎"},
+    "alternating": {
+        "en": "Medians of {rounds} rounds that alternate in one process, where freed memory is kept for all; "
+        "every peer at its best batch size.",
+        "zh-CN": "在同一进程中交替进行 {rounds} 轮取中位数，释放的内存对所有对象都保留；各对照方取其最快的批大小。",
+    },
     "machine": {
         "en": "Measured {measured} on {processor} ({cores} cores, {threads} threads), Python {python}, torch {torch}.",
         "zh-CN": "{measured} 测于 {processor}（{cores} 核，{threads} 线程），Python {python}，torch {torch}。",
@@ -173,16 +194,123 @@ def _accuracy_row(result: Mapping[str, Any], language: str) -> list[str]:
     ]
 
 
+def explain(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Explanations beside the peers, one line per comparison."""
+    header = [word(key, language) for key in ("network", "measured of", "against", "figure", "goal")]
+    rows: list[list[str]] = []
+    for result in results:
+        for row in result.get("rows", ()):
+            rows += _explained(row, language)
+    origins = _origins(results, language)
+    return f"{table(header, rows)}\n{origins}\n"
+
+
+def _explained(row: Mapping[str, Any], language: str) -> list[list[str]]:
+    def line(what: str, against: str, figure: str, goal: str) -> list[str]:
+        return [row["network"].split("/")[-1], what, against, figure, goal]
+
+    if "ten_to_one" in row:
+        goal = word("at most", language, goal=row["goal"])
+        return [line("grad_cam", word("ten classes", language), f"{row['ten_to_one']:.2f}", goal)]
+    lines = []
+    if "to_forward" in row:
+        cost, six = word("cost of a pass", language), word("six together", language)
+        lines += [
+            line(
+                "grad_cam",
+                cost,
+                f"{row['to_forward']:.2f}",
+                word("at most", language, goal=f"{row['goal_to_forward']:.2f}"),
+            ),
+            line(
+                six,
+                cost,
+                f"{row['together_to_forward']:.2f}",
+                word("at most", language, goal=f"{row['goal_together']:.2f}"),
+            ),
+        ]
+    lines += [
+        line(
+            row["method"], peer, word("faster", language, ratio=ratio),
+            word("at least", language, goal=f"{row['goals'][peer]:.1f}"),
+        )
+        for peer, ratio in row["faster_than"].items()
+    ]  # fmt: skip
+    return lines
+
+
+def evidence(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """ROAD and deletion beside the peers."""
+    header = [word(key, language) for key in ("measured of", "images", "against", "figure", "goal")]
+    names = {"road": ("ROAD", "pytorch-grad-cam"), "flipping": ("deletion", "Quantus")}
+    rows = [
+        [
+            names[result["part"]][0],
+            f"{row['images']}, {row['case']}",
+            names[result["part"]][1],
+            word("faster", language, ratio=row["faster"]),
+            word("at least", language, goal=f"{row['goal']:.0f}"),
+        ]
+        for result in results
+        if result["part"] in names
+        for row in result["rows"]
+    ]
+    return f"{table(header, rows)}\n{_origins([r for r in results if r['part'] in names], language)}\n"
+
+
+def pointing(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The grid pointing game, with its goals."""
+    result = next(result for result in results if result["part"] == "pointing")
+    header = [word(key, language) for key in ("measured of", "in the cell", "goal", "random map", "peaks")]
+    rows = [
+        [
+            f"`{row['method']}`",
+            f"{row['in_the_right_cell']:.3f}",
+            word("at least", language, goal=f"{row['goal']:.2f}"),
+            f"{row['random']:.3f}",
+            row["peaks"],
+        ]
+        for row in result["rows"]
+    ]
+    return f"{table(header, rows)}\n{origin(result, language)}\n"
+
+
+def memory(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Memory of a long set of explanations."""
+    (result,) = results
+    first, last = result["points"][0][1], max(size for _, size in result["points"])
+    header = [word(key, language) for key in ("network", "measured of", "figure", "goal")]
+    row = [
+        result["network"],
+        word("growth", language, images=result["images"]),
+        f"{(last - first) / 2**20:.1f}",
+        word("at most", language, goal=50),
+    ]
+    return f"{table(header, [row])}\n{origin(result, language)}\n"
+
+
+def _origins(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    lines = [origin(result, language) for result in results if "rows" in result]
+    rounds = [word("alternating", language, rounds=result["rounds"]) for result in results if "rows" in result]
+    return "\n".join(dict.fromkeys([*lines, *rounds]))
+
+
 TABLES: dict[str, Callable[[Sequence[Mapping[str, Any]], str], str]] = {
     "train": train,
     "record": record,
     "startup": startup,
     "accuracy": accuracy,
+    "explain": explain,
+    "evidence": evidence,
+    "pointing": pointing,
+    "memory": memory,
 }
+SHARED = {"pointing": "evidence", "memory": "explain-set"}  # tables whose results have another name
 
 
 def results_of(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """The results of a benchmark: `NAME.json`, or every `NAME-*.json` in order of name."""
+    name = SHARED.get(name, name)
     files = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}-*.json"))]
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
