@@ -102,7 +102,7 @@ class Shortcut:
         if not self.used:
             return (
                 f'{_percent(self.carried or 0)} of the images of "{self.class_name}" carry the same mark at {where}, '
-                f"but the network passes it over: without it recall is {without} instead of {recall}; pasted on images "
+                f"but the network hardly uses it: without it recall is {without} instead of {recall}; pasted on images "
                 f"of other classes it turns {pasted}."
             )
         return (

@@ -22,6 +22,7 @@ from opsin.reporting.parts.material import Material, Missing
 from opsin.reporting.parts.mistakes import mistakes
 from opsin.reporting.parts.provenance import provenance
 from opsin.reporting.parts.scores import scores
+from opsin.reporting.parts.shortcuts import shortcuts
 from opsin.reporting.parts.summary import summary
 from opsin.reporting.parts.why import why
 from opsin.reporting.texts import LANGUAGES, Language, say
@@ -36,6 +37,7 @@ PARTS: Mapping[str, Callable[[Material], Any]] = {
     "scores": scores,
     "mistakes": mistakes,
     "why": why,
+    "shortcuts": shortcuts,
     "calibration": calibration,
     "embeddings": embeddings,
     "data": data,

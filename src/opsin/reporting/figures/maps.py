@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsin.reporting.figures.colours import GAP, levels
+from opsin.reporting.figures.colours import GAP, diverging, levels
 from opsin.reporting.figures.images import map_png, overlay_png, png, sheet, tile
 from opsin.reporting.parts.film import FilmLayer
 from opsin.reporting.parts.filters import FilterBank
@@ -59,6 +59,11 @@ def share_map(shares: np.ndarray) -> Drawn:
     """A matrix of shares 0..1, one pixel per entry."""
     height, width = shares.shape
     return Drawn(map_png(levels(shares, 0, 1), False), width, height, zoom(width))
+
+
+def mean_map(values: np.ndarray, high: float) -> np.ndarray:
+    """uint8 `(h, w, 3)`: a signed map in its colours, full at a magnitude of `high`."""
+    return diverging()[levels(values, -high, high)]
 
 
 def laid_over(pixels: np.ndarray, shown: Map, signed: bool) -> str:

@@ -20,8 +20,8 @@ from opsin.reporting.parts.material import Missing
 from opsin.reporting.texts import LANGUAGES, Catalogue, Language, Text, packaged
 
 SECTIONS = (
-    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "why", "calibration", "embeddings", "data",
-    "provenance",
+    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "why", "shortcuts", "calibration",
+    "embeddings", "data", "provenance",
 )  # fmt: skip
 
 
