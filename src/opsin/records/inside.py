@@ -27,8 +27,8 @@ class LayerMaps:
         width: channels of the layer.
         low, high: smallest and largest value over all images, channels and places, those that are not held too.
         zeros: share of all values that are exactly 0.
-        dead: int64: channels with one and the same value at every place of every image (behind a ReLU: 0). A layer
-            that gives a single value per channel for a single image has none unless the value is 0.
+        dead: int64: channels with one and the same value at every place of every image (behind a ReLU: 0), to within a
+            millionth of the layer's range. Where there is a single value per channel, those where it is 0.
     """
 
     name: str

@@ -115,6 +115,13 @@ def test_dead_channels_are_those_with_one_value_and_are_counted_over_all_batches
     assert opsin.inside.feature_maps(module, alive_in_the_second, "1", batch_size=2)["1"].dead.tolist() == [0]
 
 
+def test_a_channel_whose_weights_decayed_to_nothing_is_dead():
+    module = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.Flatten())
+    with torch.no_grad():
+        module[0].weight[1] *= 1e-9
+    assert opsin.inside.feature_maps(module, torch.randn(2, 1, 8, 8), "0")["0"].dead.tolist() == [1]
+
+
 def test_a_vector_of_one_image_is_dead_only_where_it_is_zero():
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     with torch.no_grad():

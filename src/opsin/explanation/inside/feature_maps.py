@@ -24,6 +24,7 @@ from opsin.records import FeatureMaps, LayerMaps
 
 MOST_LAYERS = 12  # as the recorder of a training run keeps
 MOST_BYTES = 4 * 1024**3
+NO_SPREAD = 1e-6  # of the layer's range: weights that decayed to nothing leave rounding errors
 
 
 def feature_maps(
@@ -112,9 +113,10 @@ class _Gathered:
         low = torch.stack([batch.lows for batch in self.batches]).amin(dim=0)
         high = torch.stack([batch.highs for batch in self.batches]).amax(dim=0)
         values = sum(batch.values for batch in self.batches)
-        constant = low == high
+        nothing = NO_SPREAD * float(high.max() - low.min())
+        constant = high - low <= nothing
         if values == len(low):  # one value per channel has no spread by nature
-            constant &= low == 0
+            constant &= low.abs() <= nothing
         return LayerMaps(
             self.name,
             self.kind,

@@ -1,6 +1,7 @@
 """Explanations as pictures: overlays, contact sheets and grids of methods, for PNG."""
 
 from opsin.reporting.pictures.grid import method_grid
+from opsin.reporting.pictures.inside import dream_film, dream_sheet, feature_sheet, filter_sheet
 from opsin.reporting.pictures.overlays import display_pixels, overlay, overlay_original
 from opsin.reporting.pictures.sheet import contact_sheet
 from opsin.reporting.pictures.single import overlay_of
@@ -9,6 +10,10 @@ from opsin.reporting.pictures.top_images import top_images_sheet
 __all__ = [
     "contact_sheet",
     "display_pixels",
+    "dream_film",
+    "dream_sheet",
+    "feature_sheet",
+    "filter_sheet",
     "method_grid",
     "overlay",
     "overlay_of",
