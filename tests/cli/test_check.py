@@ -99,8 +99,8 @@ def test_two_methods_are_two_tables_or_one_document(given, capsys):
 
 @pytest.fixture
 def own_run(given, tmp_path):
-    """A copy of the run, which others must find as it was."""
-    return shutil.copytree(given[0], tmp_path / "run")
+    """A copy of the run, which others must find as it was; without the records that make its report slow."""
+    return shutil.copytree(given[0], tmp_path / "run", ignore=shutil.ignore_patterns("embeddings", "snapshots"))
 
 
 def test_a_runs_own_images_are_explained_kept_and_reported(own_run, capsys):
