@@ -39,8 +39,10 @@ class Shortcut:
         used: whether the network recognises the class by it; False: the images carry the mark, the network passes it
             over.
         alike: whether the class's images show the same pixels there, as a mark does.
-        carried, carried_others: share of the class's and of the other images that do; None where they are not alike.
-        recall: share of the class's images that are recognised.
+        carried, carried_held_out, carried_others: share of the class's images that do, of those that were searched, of
+            those that the effect was confirmed on, and of the other classes' images; None where they are not alike.
+        recall: share of the class's images that are recognised: of those to confirm on, or, where they do not carry the
+            mark, of those that were searched.
         recall_without: the same when the place shows what images of other classes have there.
         recall_control: the same when a place of that size elsewhere does.
         flips: share of recognised images of other classes that become this class when the place is pasted on them.
@@ -63,6 +65,7 @@ class Shortcut:
     used: bool
     alike: bool
     carried: float | None
+    carried_held_out: float | None
     carried_others: float | None
     recall: Share
     recall_without: Share
@@ -223,8 +226,9 @@ def _controls(item: Shortcut) -> list[str]:
     carried = (
         "  the class's images show different things there"
         if item.carried is None
-        else f"  {_percent(item.carried)} of the class's images show the same pixels there, and "
-        f"{_percent(item.carried_others or 0)} of the others"
+        else f"  {_percent(item.carried)} of the class's images show the same pixels there "
+        f"({_percent(item.carried_held_out or 0)} of those that confirmed it), {_percent(item.carried_others or 0)} of "
+        "the other classes'"
     )
     return [
         carried,

@@ -14,12 +14,15 @@ from opsin.evidence.shortcuts.search import Candidate
 
 ONTO = 180  # images of other classes that a part is pasted on
 ELSEWHERE = 8  # places of the same size that the effect is compared with
+LESS = 0.5  # of what the searched images carry a mark, below which the held-out ones lack it
 FILLS = 4  # images of other classes that take the place's part, in turn
 
 
 @dataclass(frozen=True)
 class Effect:
     """What a place does, image by image. Bool or float `(n,)`, n being images of other classes or of the class.
+
+    The images of the class are held-out ones; or searched ones where the held-out ones do not carry the mark.
 
     Attributes:
         flips: which images of other classes become the class when it is pasted on them.
@@ -65,8 +68,9 @@ def measure_effect(network: Network, search: Images, held: Images, found: Candid
     shown = search.pixels[rng.permutation(np.resize(found.donors, len(onto)))]
     strangers = search.pixels[_strangers(search, found.label, len(onto), rng, held.labels[onto])]
     places = _elsewhere(found.box, held.size, rng)
-    own = held.of(found.label)
-    images = held.pixels[own]
+    source = with_the_mark(search, held, found)
+    own = source.of(found.label)
+    images = source.pixels[own]
     fills = [fill(search, found.label, len(own), rng) for _ in range(FILLS)]
 
     def recognised(box: Box, filling: np.ndarray) -> np.ndarray:
@@ -76,10 +80,20 @@ def measure_effect(network: Network, search: Images, held: Images, found: Candid
         flips=turned(network, recipients, shown, found.box, found.label)[0],
         flips_other=turned(network, recipients, strangers, found.box, found.label)[0],
         flips_elsewhere=np.mean([turned(network, recipients, shown, box, found.label)[0] for box in places], axis=0),
-        recognised=held.answers[own] == found.label,
+        recognised=source.answers[own] == found.label,
         without=np.mean([recognised(found.box, filling) for filling in fills], axis=0),
         without_elsewhere=np.mean([recognised(box, fills[at % FILLS]) for at, box in enumerate(places)], axis=0),
     )
+
+
+def carried(images: Images, found: Candidate) -> float:
+    """Share of the images of the class that carry the candidate's mark; 0 where it has none."""
+    return 0.0 if found.mark is None else float(found.mark.carried_by(images.pixels[images.of(found.label)]).mean())
+
+
+def with_the_mark(search: Images, held: Images, found: Candidate) -> Images:
+    """The held-out images, or the searched ones where only these carry the candidate's mark."""
+    return search if carried(held, found) < LESS * carried(search, found) else held
 
 
 def fill(images: Images, label: int, count: int, rng: np.random.Generator) -> np.ndarray:

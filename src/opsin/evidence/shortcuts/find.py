@@ -12,7 +12,7 @@ from opsin.errors import OpsinError
 from opsin.evidence.localisation import energy
 from opsin.evidence.shortcuts.alike import CARRIED, RARE, TOLERANCE
 from opsin.evidence.shortcuts.boxes import inside
-from opsin.evidence.shortcuts.confirm import Effect, fill, holm, measure_effect
+from opsin.evidence.shortcuts.confirm import Effect, carried, fill, holm, measure_effect, with_the_mark
 from opsin.evidence.shortcuts.exchange import paste
 from opsin.evidence.shortcuts.gather import class_maps
 from opsin.evidence.shortcuts.images import FEWEST, Images, Network, choose_images, class_names, open_network
@@ -23,7 +23,7 @@ from opsin.models.classifier import Classifier
 from opsin.records import Share, Shortcut, Shortcuts
 
 LEVEL = 0.01  # of the corrected test
-TURNED = 0.1  # share of other images, beyond the controls, that a mark has to turn to be a shortcut
+TURNED = 0.05  # share of other images, beyond the controls, that a mark has to turn to be a shortcut
 LOST = 0.1  # share of the class's recall, beyond the control, that it costs when a mark is removed
 TURNED_UNLIKE = 0.5  # share of other images that a place has to turn where the class's images differ in it
 WORTH_CONFIRMING = 0.5  # share of that, in the search, from which on it is confirmed
@@ -46,7 +46,7 @@ def find_shortcuts(
     of other classes, and replaced in images of the class by what images of other classes show there; the same is done
     at places of the same size elsewhere, and with images of other classes. It is a shortcut if the effect is
     significant beside these controls (sign test, Holm's correction over all places, 1 %) and large: where the class's
-    images share their pixels, if it turns 10 % of other images into the class or costs it 10 points of recall more than
+    images share their pixels, if it turns 5 % of other images into the class or costs it 10 points of recall more than
     the control does; elsewhere, where it may be a part of the object, only if it turns 50 %.
 
     Args:
@@ -138,9 +138,8 @@ def _describe(
     maps: dict[int, np.ndarray], data: Dataset, seed: int,
 ) -> Shortcut:  # fmt: skip
     names = class_names(network)
-    own, others = held.of(found.label), held.labels != found.label
+    others = held.labels != found.label
     mark = found.mark
-    carried = None if mark is None else float(mark.carried_by(held.pixels[own]).mean())
     examples, answers = _examples(network, search, held, found, seed)
     rest = np.concatenate([values for label, values in maps.items() if label != found.label])
     return Shortcut(
@@ -151,7 +150,8 @@ def _describe(
         size=held.size,
         used=is_shortcut(effect, p_value, mark is not None),
         alike=mark is not None,
-        carried=carried,
+        carried=None if mark is None else carried(search, found),
+        carried_held_out=None if mark is None else carried(held, found),
         carried_others=None if mark is None else float(mark.carried_by(held.pixels[others]).mean()),
         recall=_share(effect.recognised, seed),
         recall_without=_share(effect.without, seed),
@@ -188,11 +188,12 @@ def _examples(
     network: Network, search: Images, held: Images, found: Candidate, seed: int
 ) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
     """A few images of the class as they are and without the place, and of others as they are and with it."""
-    own = held.recognised(found.label)
+    source = with_the_mark(search, held, found)
+    own = source.recognised(found.label)
     if found.mark is not None:
-        carrying = own[found.mark.carried_by(held.pixels[own])]
+        carrying = own[found.mark.carried_by(source.pixels[own])]
         own = carrying if len(carrying) else own
-    own, onto = held.pixels[own[:SHOWN]], held.pixels[held.others(found.label, SHOWN)[:SHOWN]]
+    own, onto = source.pixels[own[:SHOWN]], held.pixels[held.others(found.label, SHOWN)[:SHOWN]]
     count = min(len(own), len(onto))
     own, onto = own[:count], onto[:count]
     without = paste(own, fill(search, found.label, count, np.random.default_rng(seed)), found.box)
@@ -250,6 +251,6 @@ def _notes(held: Images) -> tuple[str, ...]:
     if not trained:
         return ()
     return (
-        f"{trained:,} of the {len(held.labels):,} images that the effects were measured on are training images, as "
-        "there are few others",
+        f"{trained:,} of the {len(held.labels):,} images that the effects were measured on are training images: they may "
+        "look better recognised than new ones",
     )

@@ -25,7 +25,7 @@ class Images:
     Attributes:
         pixels: uint8 `(n, h, w, c)`, as the network gets them before normalising.
         labels, answers: int64 `(n,)`: positions in the network's classes.
-        held_out: how many of them the network was not trained on.
+        held_out: how many of them are not in the training split.
     """
 
     pixels: np.ndarray
@@ -88,8 +88,9 @@ def choose_images(
 ) -> tuple[Images, Images]:
     """Up to `per_class` images of each class to search in, and as many others to confirm on.
 
-    Of a Dataset the second half are validation images, which the network was not trained on, and training images where
-    a class has too few of them; the test images are left alone. A Split is divided in two.
+    Of a Dataset the first are training images, since that is where a network learns a shortcut, and the second
+    validation images, which it was not trained on, with training images where a class has too few of them; the test
+    images are left alone. A Split is divided in two.
 
     Raises:
         OpsinError: the data has a class that the model does not know.
@@ -97,39 +98,31 @@ def choose_images(
     dataset = data.dataset if isinstance(data, Split) else data
     positions = class_positions(network.model, dataset.classes)
     rng = np.random.default_rng(seed)
-    fresh, seen = (data.indices, data.indices[:0]) if isinstance(data, Split) else _fresh_and_seen(dataset)
-    search: list[int] = []
-    confirm: list[int] = []
+    first, second = dataset.train.indices, dataset.validation.indices
+    if isinstance(data, Split) or not len(first):
+        first, second = data.indices if isinstance(data, Split) else second, first[:0]
+    rows: tuple[list[int], list[int]] = [], []
     for label in range(len(dataset.classes)):
-        own, trained = (rng.permutation(rows[dataset.labels[rows] == label]).tolist() for rows in (fresh, seen))
-        if not trained:
-            held, rest = own[: len(own) // 2], own[len(own) // 2 :]
-        elif len(own) >= ENOUGH:
-            held, rest = own[:per_class], own[per_class:] + trained
-        else:
-            half = len(trained) // 2
-            held, rest = own + trained[:half], trained[half:]
-        confirm += held[:per_class]
-        search += rest[:per_class]
+        own, fresh = (rng.permutation(part[dataset.labels[part] == label]).tolist() for part in (first, second))
+        half = len(own) // 2 if len(fresh) < ENOUGH else len(own)
+        rows[0].extend(own[:half][:per_class])
+        rows[1].extend((fresh + own[half:])[:per_class])
     pixels = dataset.pixels(network.preprocess, None if progress is None else partial(progress, "decoding"))
-    fresh_rows = set() if isinstance(data, Split) and data.name == "train" else set(fresh.tolist())
-    halves = []
-    for rows in (search, confirm):
-        chosen = np.asarray(pixels[np.array(rows, np.int64)])
-        labels = positions[dataset.labels[rows]]
-        answers = network.probabilities(chosen).argmax(axis=1) if len(rows) else labels
-        halves.append(Images(chosen, labels, answers, sum(row in fresh_rows for row in rows)))
-    return halves[0], halves[1]
+    searched, held = (_answered(network, pixels, dataset, np.array(part, np.int64), positions) for part in rows)
+    return searched, held
+
+
+def _answered(
+    network: Network, pixels: np.ndarray, dataset: Dataset, rows: np.ndarray, positions: np.ndarray
+) -> Images:
+    chosen, labels = np.asarray(pixels[rows]), positions[dataset.labels[rows]]
+    answers = network.probabilities(chosen).argmax(axis=1) if len(rows) else labels
+    return Images(chosen, labels, answers, int((dataset.splits[rows] != "train").sum()))
 
 
 def class_names(network: Network) -> tuple[str, ...]:
     """The network's classes."""
     return known_classes(network.model)
-
-
-def _fresh_and_seen(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    validation, train = dataset.validation.indices, dataset.train.indices
-    return (validation, train) if len(validation) else (train, validation)
 
 
 def _batches(pixels: np.ndarray) -> Iterator[np.ndarray]:

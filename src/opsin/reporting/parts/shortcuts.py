@@ -154,7 +154,12 @@ def _details(item: Shortcut) -> list[Text]:
     alike = (
         say("shortcuts.not_alike")
         if item.carried is None
-        else say("shortcuts.alike", carried=item.carried, others=item.carried_others or 0.0)
+        else say(
+            "shortcuts.alike",
+            carried=item.carried,
+            held=item.carried_held_out or 0.0,
+            others=item.carried_others or 0.0,
+        )
     )
     gathered = say(
         "shortcuts.gathered",
