@@ -11,7 +11,7 @@ from torch import nn
 
 import opsin
 from opsin.data.preprocess import Preprocess
-from opsin.explanation.inside.dreams import dream as module
+from opsin.explanation.inside.dreams import studio
 from opsin.records import Dream
 
 GREY = Preprocess(mode="L", height=16, width=16, mean=(0.5,), std=(0.5,))
@@ -78,13 +78,13 @@ def test_the_picture_of_a_linear_score_is_its_template():
 
 def test_going_the_other_way_would_show(monkeypatch):
     """The planted fault: a gradient with the wrong sign."""
-    real = module._ascend
+    real = studio._ascend
 
     def flipped(*args):
         reached, gradient = real(*args)
         return reached, -gradient
 
-    monkeypatch.setattr(module, "_ascend", flipped)
+    monkeypatch.setattr(studio, "_ascend", flipped)
     found = opsin.inside.dream(opsin.Classifier(Template(), None, GREY), 0, **QUICK)
     assert not found.above_noise[0]
     assert "no more than random pictures: 0" in found.text()
@@ -135,6 +135,14 @@ def test_several_in_one_batch_are_each_as_alone(small):
     apart = opsin.inside.dream(small, "all", **QUICK, batch_size=1)
     assert np.allclose(together.pictures, apart.pictures, atol=1e-3)
     assert np.allclose(together.final, apart.final, rtol=1e-3)
+
+
+def test_progress_counts_the_steps_of_all_pictures(small):
+    told = []
+    opsin.inside.dream(small, "all", **QUICK, batch_size=2, progress=lambda *args: told.append(args))
+    assert told[0] == ("dreaming", 2, 36)
+    assert told[-1] == ("dreaming", 36, 36)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 
 def test_the_activation_is_the_networks_own_of_the_normalised_picture():
@@ -253,7 +261,7 @@ def test_a_unit_that_is_off_for_the_first_picture_is_dreamt_of():
 
 def test_without_the_way_past_relus_it_would_be_refused(monkeypatch):
     """The planted fault: the functions' own gradient, which is zero."""
-    monkeypatch.setattr(module, "RedirectedRules", contextlib.nullcontext)
+    monkeypatch.setattr(studio, "RedirectedRules", contextlib.nullcontext)
     model = opsin.Classifier(nn.Sequential(OffAtFirst().conv, nn.ReLU()), ["a"])
     with pytest.raises(opsin.OpsinError, match=r"1 channel 1 cannot be dreamt of: its gradient is zero for 3 random"):
         opsin.inside.dream(model, layer="1", channel=1, size=12, **QUICK)
@@ -294,6 +302,7 @@ class Deaf(Small):
         ({"layer": "head", "unit": (0, 1, 1)}, "expected channel 0 to 2"),
         ({"target": "a", "steps": 0}, "steps was given as 0"),
         ({"target": "a", "frames": 1}, "frames was given as 1"),
+        ({"target": "a", "decay": 9}, "decay was given as 9; expected 0 to 4"),
         ({"target": "a", "contrast": 0}, "contrast was given as 0"),
         ({"target": "a", "jitter": 0.7}, "jitter was given as 0.7; expected 0 to 0.5"),
         ({"target": "a", "size": 2}, "size was given as 2"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,19 @@ from torch import Tensor, nn
 
 from opsin.errors import OpsinError
 from opsin.explanation.explain import as_classifier, open_inputs
-from opsin.explanation.inside.dreams.aims import Aims, class_aims, layer_aims, listed
+from opsin.explanation.inside.dreams.aims import Aims, class_aims, layer_aims
 from opsin.explanation.inside.dreams.colours import Colours, colours_of, usual_colours
-from opsin.explanation.inside.dreams.rules import RedirectedRules
 from opsin.explanation.inside.dreams.spectrum import Spectrum
+from opsin.explanation.inside.dreams.studio import Ascent, Studio, make
 from opsin.explanation.inside.dreams.views import Views
 from opsin.explanation.inside.parts import require_module
-from opsin.explanation.known import in_faster_layout
 from opsin.explanation.split import normal_mode
 from opsin.files import read_tensors
+from opsin.inference.answers import Progress
 from opsin.models.classifier import Classifier, evaluating
 from opsin.records import Dream
 
-NOISE = 16  # random pictures that a dream is compared with
-SPREADS = (0.05, 0.5, 1.0)  # of the coefficients of the first picture; the next one is tried where nothing excites
-LAST_RATE = 0.05  # the share of the step size that is left at the end
+MOST_DECAY = 4.0
 LARGEST_BATCH = 256  # real images at once
 
 
@@ -52,6 +49,7 @@ def dream(
     frames: int = 12,
     batch_size: int = 16,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Dream:
     """Make the picture that excites a class, a channel or a unit of a network most (activation maximisation).
 
@@ -90,6 +88,7 @@ def dream(
         frames: how many pictures of the way are kept, from the first to the last, closer together at first.
         batch_size: pictures that are made at a time. It changes nothing else.
         seed: of the first picture and the views, which are the same for everything that is dreamt of.
+        progress: told what is done, how many steps of all pictures are done, and how many there are.
 
     Returns:
         A Dream: the pictures, how they came about, and their activations beside those of random and of real pictures.
@@ -103,23 +102,21 @@ def dream(
     _check_what(target, layer, unit, channel)
     shape = _shape(classifier, size)
     views_of = _views(shape[1:], unit is not None, jitter, zoom, rotate)
-    for name, value, least in (
-        ("steps", steps, 1), ("views", views, 1), ("frames", frames, 2), ("batch_size", batch_size, 1),
-    ):  # fmt: skip
-        if value < least:
-            raise OpsinError(f"{name} was given as {value}; expected at least {least}")
-    for name, value in (("rate", rate), ("contrast", 1.0 if contrast is None else contrast)):
-        if not 0 < value <= 1:
-            raise OpsinError(f"{name} was given as {value}; expected more than 0 and at most 1")
+    _require_at_least(1, steps=steps, views=views, batch_size=batch_size)
+    _require_at_least(2, frames=frames)
+    _require_share(rate=rate, contrast=1.0 if contrast is None else contrast)
+    if not 0 <= decay <= MOST_DECAY:
+        raise OpsinError(f"decay was given as {decay}; expected 0 to {MOST_DECAY:g}")
     with normal_mode(), evaluating(classifier.module):
         real, colours, notes = _real_images(classifier, images, shape, contrast)
-        studio = _Studio(classifier, Spectrum(views_of.canvas, decay), colours, views_of)
+        studio = Studio(classifier, Spectrum(views_of.canvas, decay), colours, views_of)
         aims = _aims(classifier, studio.blank(shape[0]), target, layer, unit, channel)
+        ascent = Ascent(steps, views, rate, frames, seed)
         parts = [
-            _dream_of(studio, aims.some(slice(at, at + batch_size)), steps, views, rate, frames, seed)
+            make(studio, aims.some(slice(at, at + batch_size)), ascent, _told(progress, at, len(aims.labels), steps))
             for at in range(0, len(aims.labels), batch_size)
         ]
-        noise = _compare(studio, aims, studio.noise(shape[0], seed))
+        noise = _measure(classifier, aims, studio.inputs(studio.noise(shape[0], seed)))
         measured = None if real is None else _measure(classifier, aims, real)
     options = {
         "steps": steps, "views": views, "decay": decay, "contrast": colours.contrast, "jitter": views_of.jitter,
@@ -143,142 +140,11 @@ def dream(
     )
 
 
-@dataclass(frozen=True)
-class _Studio:
-    """Everything between coefficients and the network's input."""
-
-    model: Classifier
-    spectrum: Spectrum
-    colours: Colours
-    views: Views
-
-    def canvas(self, coefficients: Tensor) -> Tensor:
-        """`(n, c, h, w)` in 0..1, larger than the picture by the margin."""
-        return self.colours.pictures(self.spectrum.planes(coefficients))
-
-    def picture(self, coefficients: Tensor) -> Tensor:
-        """`(n, c, h, w)` in 0..1: the middle of the canvas."""
-        return self.views.middle(self.canvas(coefficients))
-
-    def inputs(self, pictures: Tensor) -> Tensor:
-        """What the network gets: normalised, in its type and its faster layout."""
-        preprocess = self.model.preprocess
-        if preprocess is not None:
-            mean, std = (
-                torch.tensor(part).view(1, -1, 1, 1).to(pictures) for part in (preprocess.mean, preprocess.std)
-            )
-            pictures = (pictures - mean) / std
-        return in_faster_layout(self.model, pictures.to(_dtype(self.model)))
-
-    def blank(self, channels: int) -> Tensor:
-        """One input of the mean colour."""
-        mean = self.colours.mean.view(1, -1, 1, 1).expand(1, channels, *self.views.size)
-        return self.inputs(mean.to(self.model.device))
-
-    def noise(self, channels: int, seed: int) -> Tensor:
-        """Random pictures `(NOISE, c, h, w)` with the same colours, contrast and spectrum."""
-        draws = torch.Generator().manual_seed(seed + 1)
-        drawn = torch.cat([self.spectrum.coefficients(channels, draws) for _ in range(NOISE)])
-        return self.picture(drawn.to(self.model.device))
-
-
-@dataclass(frozen=True)
-class _Part:
-    pictures: np.ndarray
-    frames: np.ndarray
-    steps: np.ndarray
-    activations: np.ndarray
-    final: np.ndarray
-
-
-def _dream_of(studio: _Studio, aims: Aims, steps: int, views: int, rate: float, frames: int, seed: int) -> _Part:
-    coefficients = _start(studio, aims, seed)
-    draws = torch.Generator().manual_seed(seed)
-    # closer together at first, when most is happening
-    kept = np.unique((np.linspace(0, 1, min(frames, steps + 1)) ** 2 * steps).round().astype(int))
-    shown, activations = [], []
-    optimiser = torch.optim.Adam([coefficients], lr=rate)
-    for step in range(steps):
-        if step in kept:
-            shown.append(_pixels(studio, coefficients))
-        optimiser.param_groups[0]["lr"] = rate * (
-            LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
-        )
-        reached, coefficients.grad = _ascend(studio, aims, coefficients, views, draws)
-        activations.append(reached.cpu().numpy())
-        optimiser.step()
-    with torch.no_grad():
-        pictures = studio.picture(coefficients)
-        final = _own(aims.measure(studio.model, studio.inputs(pictures)), 1)[0]
-    shown.append(_pixels(studio, coefficients))
-    return _Part(
-        np.ascontiguousarray(pictures.movedim(1, -1).cpu().numpy()),
-        np.stack(shown, axis=1),
-        kept.astype(np.int64),
-        np.stack(activations, axis=1),
-        final.cpu().numpy(),
-    )
-
-
-def _ascend(
-    studio: _Studio, aims: Aims, coefficients: Tensor, views: int, draws: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """`(t,)` activations, averaged over views, and the gradient of their negative."""
-    with torch.enable_grad(), RedirectedRules():
-        pictures = studio.views.draw(studio.canvas(coefficients), views, draws)
-        reached = _own(aims.measure(studio.model, studio.inputs(pictures)), views).mean(dim=0)
-        if not reached.requires_grad:
-            raise OpsinError(
-                f"{listed(aims.labels)} has no gradient with respect to the picture: {studio.model.label} switches "
-                "gradients off inside forward or computes on without PyTorch, so that nothing can be dreamt of"
-            )
-        (gradient,) = torch.autograd.grad(-reached.sum(), coefficients, allow_unused=True)
-    if gradient is None:
-        raise OpsinError(f"{listed(aims.labels)} does not depend on the picture; choose what the picture reaches")
-    if not bool(torch.isfinite(gradient).all()):
-        raise OpsinError(
-            f"the gradient of {listed(aims.labels)} is not finite; check the network's weights, or give a lower rate"
-        )
-    return reached.detach(), gradient
-
-
-def _start(studio: _Studio, aims: Aims, seed: int) -> Tensor:
-    """The first coefficients `(t, ...)`: a picture close to the mean colour, or a more contrasted one for those that
-    do not answer to it."""
-    count = len(aims.labels)
-    answered = torch.zeros(count, dtype=torch.bool, device=studio.model.device)
-    chosen = torch.zeros(0)
-    for spread in SPREADS:
-        draws = torch.Generator().manual_seed(seed)
-        drawn = studio.spectrum.coefficients(len(studio.colours.mean), draws).to(studio.model.device) * spread
-        drawn = drawn.expand(count, *drawn.shape[1:]).clone().requires_grad_(True)
-        _, gradient = _ascend(studio, aims, drawn, 1, draws)
-        kept = answered.view(-1, *[1] * (drawn.ndim - 1))
-        chosen = torch.where(kept, chosen, drawn.detach()) if bool(answered.any()) else drawn.detach()
-        answered = answered | gradient.flatten(1).any(dim=1)
-        if bool(answered.all()):
-            return chosen.requires_grad_(True)
-    dead = [label for label, alive in zip(aims.labels, answered.tolist(), strict=True) if not alive]
-    raise OpsinError(
-        f"{listed(dead)} cannot be dreamt of: its gradient is zero for {len(SPREADS)} random pictures, also past "
-        "ReLUs; choose another, or the layer before"
-    )
-
-
-def _own(table: Tensor, views: int) -> Tensor:
-    """`(views, t)` of `(views * t, t)`: what each picture excites of its own aim."""
-    count = table.shape[1]
-    return table.view(views, count, count).diagonal(dim1=1, dim2=2)
-
-
-def _pixels(studio: _Studio, coefficients: Tensor) -> np.ndarray:
-    with torch.no_grad():
-        values = studio.picture(coefficients).movedim(1, -1) * 255
-    return values.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-
-
-def _compare(studio: _Studio, aims: Aims, pictures: Tensor) -> np.ndarray:
-    return _measure(studio.model, aims, studio.inputs(pictures))
+def _told(progress: Progress | None, before: int, total: int, steps: int) -> Callable[[int, int], None] | None:
+    """What is told after a step of a batch of pictures, when `before` others are done."""
+    if progress is None:
+        return None
+    return lambda pictures, step: progress("dreaming", before * steps + pictures * step, total * steps)
 
 
 def _measure(model: Classifier, aims: Aims, inputs: Tensor) -> np.ndarray:
@@ -293,6 +159,18 @@ def _aims(model: Classifier, one: Tensor, target: Any, layer: str | None, unit: 
     with torch.no_grad():
         width = model.logits(one).shape[1]
     return class_aims(model, target, width)
+
+
+def _require_at_least(least: int, **settings: int) -> None:
+    for name, value in settings.items():
+        if value < least:
+            raise OpsinError(f"{name} was given as {value}; expected at least {least}")
+
+
+def _require_share(**settings: float) -> None:
+    for name, value in settings.items():
+        if not 0 < value <= 1:
+            raise OpsinError(f"{name} was given as {value}; expected more than 0 and at most 1")
 
 
 def _check_what(target: Any, layer: str | None, unit: Any, channel: Any) -> None:
@@ -358,8 +236,3 @@ def _probe(model: Classifier) -> np.ndarray | None:
         return None
     file = model.origin / "probe.safetensors"
     return read_tensors(file)[0]["images"] if file.is_file() else None
-
-
-def _dtype(model: Classifier) -> torch.dtype:
-    floating = (item.dtype for item in model.module.parameters() if item.is_floating_point())
-    return next(floating, torch.float32)
