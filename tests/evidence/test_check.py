@@ -13,7 +13,7 @@ import torch
 import opsin
 from opsin.errors import OpsinError
 from opsin.evidence.check import FAITHFULNESS, MEASURES
-from opsin.explanation.explain import BlankMapWarning
+from opsin.explanation.guards import BlankMapWarning
 from opsin.models.classifier import Classifier
 from opsin.records import Evidence, Explanation
 

@@ -8,7 +8,7 @@ from opsin.errors import OpsinError
 from opsin.evidence.held_out import check_run, sample
 from opsin.evidence.kept import kept
 
-pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.guards.MapWarning")
 QUICK = {"measures": ["deletion"], "steps": 3, "images": 12}
 
 

@@ -12,7 +12,7 @@ import opsin
 from opsin.data.preprocess import Preprocess
 
 # what is not red gives the red finder nothing to show
-pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.guards.MapWarning")
 
 FITS = [
     Preprocess(height=32, width=32, crop=0.8, mean=(0.5,) * 3, std=(0.5,) * 3),

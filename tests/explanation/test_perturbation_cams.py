@@ -12,7 +12,7 @@ from opsin.explanation.explain import explain
 from opsin.explanation.perturbation import ablation_cam
 
 SIZE = 16
-pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.guards.MapWarning")
 
 
 class Staged(nn.Module):

@@ -10,11 +10,11 @@ from laws_networks import CONVOLUTIONAL, KINDS, SIZE, images, network
 
 import opsin
 from opsin.errors import OpsinError
-from opsin.explanation.explain import BlankMapWarning
 from opsin.explanation.explain import explain as public
+from opsin.explanation.guards import BlankMapWarning
 from opsin.explanation.methods import METHODS
 
-pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.guards.MapWarning")
 
 # Where a method refuses a kind of network, with a reason; everywhere else it has to work.
 REFUSED = {(method, kind) for method in ("cam", "softmax_cam") for kind in KINDS if kind != "resnet_small"}

@@ -27,7 +27,7 @@ from opsin.explanation.targets import Targets
 CLOSE = 1e-4
 SIZE = 32
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Setting forward, backward hooks", "ignore::opsin.explanation.explain.BlankMapWarning"
+    "ignore:Setting forward, backward hooks", "ignore::opsin.explanation.guards.MapWarning"
 )
 # Layers of few channels behind a ReLU: there the peer too ablates by setting to zero.
 NETWORKS = {

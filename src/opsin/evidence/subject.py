@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from opsin.errors import OpsinError
-from opsin.explanation.explain import BlankMapWarning, InputWarning, explain
+from opsin.explanation.explain import explain
+from opsin.explanation.guards import InputWarning, MapWarning, ModeWarning
 from opsin.explanation.targets import Targets
 from opsin.inference.answers import as_logits
 from opsin.inference.engines.engine import Engine, pass_size
@@ -133,8 +134,8 @@ def _quiet_explain(
     explanation: Explanation, model: Classifier, inputs: Tensor, target: Any, method: str | Callable[..., Any]
 ) -> Explanation | list[Explanation]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BlankMapWarning)
-        warnings.simplefilter("ignore", InputWarning)
+        for kind in (MapWarning, InputWarning, ModeWarning):
+            warnings.simplefilter("ignore", kind)
         layer, seed, options = explanation.layer or None, explanation.seed, explanation.options
         return explain(model, inputs, method, target, layer, seed, **options)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from opsin.errors import OpsinError, did_you_mean
+from opsin.explanation.guards import warn_of_input, warn_of_maps, warn_of_mode
 from opsin.explanation.job import Answer, Job, Method
 from opsin.explanation.known import in_faster_layout
 from opsin.explanation.layers import Layer, find_layers
@@ -29,16 +29,6 @@ from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier, Inputs
 from opsin.models.load import load_model
 from opsin.records import Explanation
-
-DOUBLY_NORMALISED_BELOW = 0.02  # spread of the whole input, where images usually have about 1
-
-
-class BlankMapWarning(UserWarning):
-    """A map is zero everywhere: the method found nothing that speaks for the class."""
-
-
-class InputWarning(UserWarning):
-    """The input is not what networks usually get."""
 
 
 def explain(
@@ -79,6 +69,7 @@ def explain(
     keep_freed_memory()
     classifier = as_classifier(model)
     asked = _asked(classifier, method, layer, options)
+    warn_of_mode(classifier)
     given = open_inputs(classifier, images)
     inputs = given.tensor
     with normal_mode(), torch.no_grad():
@@ -247,19 +238,8 @@ def open_inputs(model: Classifier, images: Any) -> Inputs:
         strange = (~torch.isfinite(inputs).flatten(1).all(dim=1)).nonzero()
         if len(strange):
             raise OpsinError(f"{names[int(strange[0])]} holds NaN or infinite values; give finite pixels")
-    _warn_of_odd_input(inputs, names)
+    warn_of_input(inputs, names)
     return given._replace(tensor=inputs.detach())
-
-
-def _warn_of_odd_input(inputs: Tensor, names: Sequence[str]) -> None:
-    spread = float(inputs.float().std()) if inputs.numel() > 1 else 1.0
-    if 0 < spread < DOUBLY_NORMALISED_BELOW and inputs.shape[0] * inputs.shape[-1] > 1:
-        warnings.warn(
-            f"the input ({names[0]} ...) has a spread of {spread:.2g} where networks usually get about 1: was it "
-            "divided by 255, or normalised, twice?",
-            InputWarning,
-            stacklevel=3,
-        )
 
 
 class _Resolver:
@@ -310,7 +290,7 @@ def _record(
 ) -> Explanation:  # fmt: skip
     answers, method = asked.answers, asked.name
     maps = np.concatenate([answer.maps[at][:, column].float().cpu().numpy() for answer in answers])
-    notes = _notes(maps, given.names, method)
+    notes = warn_of_maps(maps, given.names, method)
     known = [rows[:, column] for rows in chances if rows is not None]
 
     def joined(part: str) -> np.ndarray | None:
@@ -351,13 +331,3 @@ def _used(answers: Sequence[Answer]) -> dict[str, Any]:
         numbers = [value for value in values if isinstance(value, float)]
         found[name] = max(numbers) if numbers else ", ".join(dict.fromkeys(map(str, values)))
     return found
-
-
-def _notes(maps: np.ndarray, names: Sequence[str], method: str) -> tuple[str, ...]:
-    blank = np.flatnonzero(~maps.any(axis=(1, 2)))
-    if not len(blank):
-        return ()
-    some = ", ".join(names[int(i)] for i in blank[:3])
-    text = f"the {method} map is blank (zero everywhere) for {len(blank)} of {len(maps)} images: {some}"
-    warnings.warn(text, BlankMapWarning, stacklevel=4)
-    return (text,)

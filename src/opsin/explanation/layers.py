@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from opsin.errors import OpsinError
 from opsin.explanation.grids import Grid, find_grid, prefix_tokens
 from opsin.explanation.known import remembered
-from opsin.explanation.split import first_tensor, normal_mode, split_pass
+from opsin.explanation.split import first_tensor, normal_mode, run_module, split_pass
 from opsin.explanation.targets import Targets
 from opsin.models.classifier import Classifier, evaluating
 from opsin.models.weights import bare
@@ -62,7 +62,7 @@ def spatial_layers(model: Classifier, inputs: Tensor) -> list[Layer]:
     try:
         handles = [part.register_forward_hook(note(name, part)) for name, part in module.named_modules()]
         with evaluating(module), normal_mode(), torch.no_grad():
-            module(inputs)
+            run_module(model, module, inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from opsin.errors import OpsinError
-from opsin.explanation.explain import BlankMapWarning, InputWarning, explain
+from opsin.explanation.explain import explain
 from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier
 from opsin.records import Explanation
@@ -102,8 +102,7 @@ def recommend(model: Classifier, inputs: Tensor | None = None) -> Recommendation
     model.logits(one)  # an input that the network cannot take is told here, once
     for advice in ADVICE:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BlankMapWarning)
-            warnings.simplefilter("ignore", InputWarning)
+            warnings.simplefilter("ignore")  # noise is no picture
             try:
                 found = explain(model, one, advice.method, target=0, **advice.options)
             except OpsinError:

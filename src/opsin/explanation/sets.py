@@ -20,7 +20,8 @@ from torch import Tensor
 from opsin.data.images import Opened, decode_each, each_image, stacked
 from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError
-from opsin.explanation.explain import BlankMapWarning, as_classifier, check_options, explain, find_method
+from opsin.explanation.explain import as_classifier, check_options, explain, find_method
+from opsin.explanation.guards import MapWarning
 from opsin.explanation.set_folder import FORMAT, ExplanationSet, begin_set, fingerprint, free_set
 from opsin.explanation.targets import class_index
 from opsin.files import plain, replacing
@@ -171,7 +172,7 @@ class _Shards:
             return []
         inputs = self._preprocess.normalise(stacked(read, self._preprocess))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BlankMapWarning)  # the index says which
+            warnings.simplefilter("ignore", MapWarning)  # the index says which
             found = self._run(inputs)
         geometry = np.array([item.geometry for item in read], np.float64)
         return [replace(item, geometry=geometry) for item in found]

@@ -41,7 +41,7 @@ def build_model(
             pretrained weights bring their own.
         channels: channels of the input, 1 (grey) to 4 (colour with alpha).
         size: height and width of the input in pixels, one number for a square, None for the network's own.
-        pretrained: start from trained weights.
+        pretrained: start from trained weights; the network is then in evaluation mode, as one that is loaded.
         preprocess: how a picture becomes the input; it then decides channels and size. Without it pretrained
             weights bring theirs, and fresh ones get values scaled to -1..1.
         options: the network's own arguments, such as `{"widths": (16, 32, 64)}`.
@@ -73,6 +73,8 @@ def build_model(
     }
     if delivery.source is not None:
         architecture["source"] = delivery.source
+    if pretrained:
+        delivery.module.eval()  # to be used as it is; training sets its own mode
     if delivery.check and delivery.size is not None:
         _check_input(order.name, delivery, channels, delivery.size)
     return Classifier(

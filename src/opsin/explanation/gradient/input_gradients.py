@@ -16,7 +16,7 @@ from torch import Tensor
 
 from opsin.errors import OpsinError
 from opsin.explanation.job import Answer, Job
-from opsin.explanation.split import normal_mode
+from opsin.explanation.split import normal_mode, run_module
 from opsin.explanation.targets import Targets
 from opsin.inference.engines.engine import DIFFERENTIABLE, EAGER, open_engine
 from opsin.models.classifier import evaluating
@@ -82,7 +82,7 @@ def input_gradients(
     module = bare(job.model.module)
     with evaluating(module), normal_mode(), torch.enable_grad(), around():
         leaf = inputs.detach().clone().requires_grad_(True)
-        logits = job.model.read_output(module(leaf), len(leaf))
+        logits = job.model.read_output(run_module(job.model, module, leaf), len(leaf))
         targets = targets if targets is not None else job.resolve(logits.detach())
         scores = targets.scores(logits)
         if not scores.requires_grad:
