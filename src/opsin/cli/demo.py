@@ -12,7 +12,7 @@ from opsin.cli.demos.asked import Asked
 from opsin.training.recipe import Settings
 
 # Each name is a module of opsin.cli.demos, which is imported when it is asked for.
-Name = Literal["digits", "photos"]
+Name = Literal["digits", "photos", "shortcut"]
 
 
 def demo(
@@ -30,7 +30,8 @@ def demo(
 
     Args:
         name: digits: 5,000 real handwritten digits, in about a minute; photos: what ImageNet's weights see in
-            photographs, by six methods with their evidence, in about four minutes.
+            photographs, by six methods with their evidence, in about four minutes; shortcut: a mark is planted on the
+            images of one class, and found, in about two minutes.
         data: other data than the demo's own; anything that `opsin train` takes.
         model: another network than the one that is chosen from the images.
         out: the folder to write; by default runs/NAME (runs/NAME-2 when that exists).
