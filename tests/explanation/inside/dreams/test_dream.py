@@ -274,6 +274,19 @@ def test_a_unit_that_nothing_switches_on_is_said_to_excite_no_more_than_noise():
     assert not found.above_noise[0]
 
 
+def test_a_channel_at_its_upper_bound_is_said_to_be_there():
+    conv = nn.Conv2d(1, 2, 3)
+    with torch.no_grad():
+        conv.weight.fill_(1.3)
+        conv.bias.zero_()
+        conv.weight[1] = 0.1
+    model = opsin.Classifier(nn.Sequential(conv, nn.ReLU6()), ["a"])
+    found = opsin.inside.dream(model, layer="1", channel=[0, 1], size=12, contrast=0.9, steps=60)
+    assert found.final[0] == 6
+    assert "nothing raises 1 channel 0 any more: an upper bound was reached" in found.notes[-1]
+    assert "channel 1" not in found.notes[-1]
+
+
 class Detached(Small):
     def forward(self, x):
         return super().forward(x).detach()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opsin.errors import OpsinError
+from opsin.errors import OpsinError, some
 from opsin.explanation.explain import as_classifier, open_inputs
 from opsin.explanation.inside.dreams.aims import Aims, class_aims, layer_aims
 from opsin.explanation.inside.dreams.colours import Colours, colours_of, usual_colours
@@ -136,7 +136,7 @@ def dream(
         options=options,
         seed=seed,
         seconds=time.perf_counter() - began,
-        notes=notes,
+        notes=(*notes, *_stuck([label for part in parts for label in part.stuck])),
     )
 
 
@@ -159,6 +159,16 @@ def _aims(model: Classifier, one: Tensor, target: Any, layer: str | None, unit: 
     with torch.no_grad():
         width = model.logits(one).shape[1]
     return class_aims(model, target, width)
+
+
+def _stuck(labels: list[str]) -> tuple[str, ...]:
+    """A note on what reached a bound, whose pictures are then left as they were on the way there."""
+    if not labels:
+        return ()
+    return (
+        f"nothing raises {some(labels, 3)} any more: an upper bound was reached, such as that of ReLU6 (or the unit is "
+        "dead); the layer before it may show more",
+    )
 
 
 def _require_at_least(least: int, **settings: int) -> None:

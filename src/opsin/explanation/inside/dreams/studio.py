@@ -85,13 +85,17 @@ class Ascent:
 
 @dataclass(frozen=True)
 class Made:
-    """Pictures and how they came about; the fields of a Dream that belong to some of its pictures."""
+    """Pictures and how they came about; the fields of a Dream that belong to some of its pictures.
+
+    `stuck` holds the labels of those that nothing could raise any more at the last step.
+    """
 
     pictures: np.ndarray
     frames: np.ndarray
     steps: np.ndarray
     activations: np.ndarray
     final: np.ndarray
+    stuck: tuple[str, ...]
 
 
 def make(studio: Studio, aims: Aims, ascent: Ascent, told: Callable[[int, int], None] | None = None) -> Made:
@@ -99,13 +103,15 @@ def make(studio: Studio, aims: Aims, ascent: Ascent, told: Callable[[int, int], 
     coefficients = _start(studio, aims, ascent.seed)
     draws = torch.Generator().manual_seed(ascent.seed)
     kept = ascent.kept()
-    shown, activations = [], []
+    shown, activations, moved = [], [], []
     optimiser = torch.optim.Adam([coefficients], lr=ascent.rate)
     for step in range(ascent.steps):
         if step in kept:
             shown.append(_pixels(studio, coefficients))
         optimiser.param_groups[0]["lr"] = ascent.rate_at(step)
-        reached, coefficients.grad = _ascend(studio, aims, coefficients, ascent.views, draws)
+        reached, gradient = _ascend(studio, aims, coefficients, ascent.views, draws)
+        moved = gradient.flatten(1).any(dim=1).tolist()
+        coefficients.grad = gradient
         activations.append(reached.cpu().numpy())
         optimiser.step()
         if told is not None:
@@ -120,6 +126,7 @@ def make(studio: Studio, aims: Aims, ascent: Ascent, told: Callable[[int, int], 
         kept,
         np.stack(activations, axis=1),
         final.cpu().numpy(),
+        tuple(label for label, alive in zip(aims.labels, moved, strict=True) if not alive),
     )
 
 
