@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_map(method, kind):
 def test_images_do_not_mix(method, kind):
     model, batch = network(kind), images(4)
     if METHODS[method].family == "gradient":
-        # a gradient jumps at the kink of a ReLU: in double precision the rounding of another batch size tips no unit over
+        # a gradient jumps at the kink of a ReLU: in double precision no rounding of a batch size tips a unit over
         model, batch = opsin.Classifier(copy.deepcopy(model.module).double(), classes=model.classes), batch.double()
     together = explain(model, batch, method).maps
     scale = np.abs(together).max() + 1e-12

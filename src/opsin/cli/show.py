@@ -31,7 +31,8 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def notes_shown_below() -> Iterator[None]:
-    """No warnings of blank or saturated maps inside the block: what it makes carries them as notes, which the command shows."""
+    """No warnings of blank or saturated maps inside the block: what it makes carries them as notes, which the command
+    shows."""
     from opsin.explanation.guards import MapWarning
 
     with warnings.catch_warnings():
