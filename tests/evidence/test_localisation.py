@@ -128,6 +128,7 @@ def test_a_map_of_the_right_cell_has_all_its_energy_there():
         assert found.shape == (1, 12)
 
 
+@pytest.mark.filterwarnings("ignore::opsin.explanation.guards.SaturatedMapWarning")
 def test_the_game_on_a_network_is_won_by_its_gradient():
     """The score is a mean over places: input x gradient lies exactly in the cell of its class."""
     model = Classifier(Colours(), ("a", "b", "c", "d"))

@@ -79,6 +79,7 @@ def scorer(model, target, probabilities=False):
     return score
 
 
+@pytest.mark.filterwarnings("ignore::opsin.explanation.guards.SaturatedMapWarning")  # a window as large as the picture
 @pytest.mark.parametrize(("window", "stride", "baseline"), [(4, 4, 0.0), (5, 3, 0.7), (16, 1, 0.0), (7, 7, -1.0)])
 def test_occlusion_equals_its_twin(model, images, window, stride, baseline):
     found = explain(model, images, "occlusion", target=[1, 3], window=window, stride=stride, baseline=baseline)

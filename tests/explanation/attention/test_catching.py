@@ -243,6 +243,7 @@ def test_attention_that_is_no_map_is_refused_with_the_reason(mix, reason, method
 def test_windows_and_convolutions_are_refused(name, options, reason):
     size = 32 if name == "resnet_small" else 64
     model = opsin.build_model(name, classes=3, size=size, options=options, seed=0)
+    model.module.eval()
     with pytest.raises(OpsinError, match=reason):
         explain(model, torch.randn(1, 3, size, size), "attention_rollout")
 
