@@ -87,6 +87,11 @@ class Shortcut:
         """Where it lies, in words: one of PLACES."""
         return PLACES[self.third(0)][self.third(1)]
 
+    @property
+    def loses(self) -> bool:
+        """Whether recall is lower without the place, in whole percent."""
+        return round(100 * self.recall_without.value) < round(100 * self.recall.value)
+
     def third(self, axis: int) -> int:
         """Whether the region's middle lies in the first, second or last third of the rows (0) or the columns (1)."""
         return min(2, 3 * (self.region[axis] + self.region[axis + 2]) // (2 * self.size[axis]))
@@ -108,9 +113,10 @@ class Shortcut:
                 f"but the network hardly uses it: without it recall is {without} instead of {recall}; pasted on images "
                 f"of other classes it turns {pasted}."
             )
+        lost = f"falls from {recall} to {without}" if self.loses else f"stays at {without}"
         return (
-            f'The network recognises "{self.class_name}" by {where}: without it recall falls from {recall} to '
-            f"{without}; pasted on images of other classes it turns {pasted}."
+            f'The network recognises "{self.class_name}" by {where}: without it recall {lost}; pasted on images of other '
+            f"classes it turns {pasted}."
         )
 
 

@@ -55,7 +55,8 @@ def find_marks(own: np.ndarray, others: np.ndarray, largest: float) -> list[Mark
         largest: share of the picture beyond which a common place is no mark but a background.
     """
     values, share, rare = _common_pixels(own, others)
-    share = np.where(rare & ~_background(values, others), share, 0.0)
+    everywhere = _background(values, own) | _background(values, others)
+    share = np.where(rare & ~everywhere, share, 0.0)
     marks: list[Mark] = []
 
     def at_level(level: float) -> list[Mark]:
@@ -95,12 +96,12 @@ def _stands_out(mask: np.ndarray, share: np.ndarray) -> bool:
     return not ring.any() or bool(share[ring].mean() <= FADED * share[mask].mean())
 
 
-def _background(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Bool `(h, w)`: where `values` have a colour that many pixels of other images have, wherever they lie: what is
-    empty, such as the gap between two legs, is no mark."""
+def _background(values: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Bool `(h, w)`: where `values` have a colour that many pixels of the images have, wherever they lie: what is
+    empty, such as the gap between two legs, is no mark, nor is the ground that all images of a class show."""
     share = np.zeros(values.shape[:2])
     for shift in (0, TOLERANCE):  # two grids of colours, so that none lies at the edge of both
-        counts = np.bincount(_bins(others, shift).ravel(), minlength=16 ** values.shape[-1])
+        counts = np.bincount(_bins(images, shift).ravel(), minlength=16 ** values.shape[-1])
         share = np.maximum(share, counts[_bins(values, shift)] / counts.sum())
     return share >= BACKGROUND
 

@@ -28,6 +28,7 @@ LOST = 0.1  # share of the class's recall, beyond the control, that it costs whe
 TURNED_UNLIKE = 0.5  # share of other images that a place has to turn where the class's images differ in it
 WORTH_CONFIRMING = 0.5  # share of that, in the search, from which on it is confirmed
 SHOWN = 6  # example images
+FEWEST_CARRIERS = 12  # images that carry a mark, from which on it is told although the network does not use it
 IMAGES = 128  # of each class, in each half
 
 
@@ -90,7 +91,7 @@ def find_shortcuts(
     ]
     return Shortcuts(
         found=_one_per_class([item for item in described if item.used]),
-        unused=_one_per_class([item for item in described if not item.used and item.alike]),
+        unused=_one_per_class([item for item in described if not item.used and _is_told(item, search, held)]),
         model=network.model.label,
         data=dataset.name,
         classes=dataset.classes,
@@ -105,6 +106,14 @@ def is_shortcut(effect: Effect, p_value: float, alike: bool) -> bool:
     """Whether the effect of a place is significant and large; `alike`: whether the class's images share its pixels."""
     turned, lost = effect.flips_gain.mean(), effect.recall_loss.mean()
     return p_value < LEVEL and bool((turned >= TURNED or lost >= LOST) if alike else turned >= TURNED_UNLIKE)
+
+
+def _is_told(item: Shortcut, search: Images, held: Images) -> bool:
+    """Whether enough images carry a mark that is not used: a few may be alike by chance."""
+    carriers = (item.carried or 0) * len(search.of(item.label)) + (item.carried_held_out or 0) * len(
+        held.of(item.label)
+    )
+    return item.alike and carriers >= FEWEST_CARRIERS
 
 
 def _too_little(search: Images, held: Images, network: Network, data: Dataset) -> dict[str, str]:
@@ -251,6 +260,6 @@ def _notes(held: Images) -> tuple[str, ...]:
     if not trained:
         return ()
     return (
-        f"{trained:,} of the {len(held.labels):,} images that the effects were measured on are training images: they may "
-        "look better recognised than new ones",
+        f"{trained:,} of the {len(held.labels):,} images that the effects were measured on are training images: they "
+        "may be recognised better than new ones",
     )

@@ -115,7 +115,7 @@ def searched(found: Shortcuts, *, stale: bool, remedy: Text) -> Searched:
 def sentence_of(item: Shortcut) -> Text:
     """What `Shortcut.text` says, in every language."""
     return say(
-        "shortcuts.used" if item.used else "shortcuts.unused",
+        ("shortcuts.used" if item.loses else "shortcuts.turns") if item.used else "shortcuts.unused",
         name=item.class_name,
         place=say(f"place.{place_key(item.place)}"),
         top=item.region[0],
