@@ -115,8 +115,8 @@ class Shortcut:
             )
         lost = f"falls from {recall} to {without}" if self.loses else f"stays at {without}"
         return (
-            f'The network recognises "{self.class_name}" by {where}: without it recall {lost}; pasted on images of other '
-            f"classes it turns {pasted}."
+            f'The network recognises "{self.class_name}" by {where}: without it recall {lost}; pasted on images of '
+            f"other classes it turns {pasted}."
         )
 
 

@@ -110,10 +110,8 @@ def is_shortcut(effect: Effect, p_value: float, alike: bool) -> bool:
 
 def _is_told(item: Shortcut, search: Images, held: Images) -> bool:
     """Whether enough images carry a mark that is not used: a few may be alike by chance."""
-    carriers = (item.carried or 0) * len(search.of(item.label)) + (item.carried_held_out or 0) * len(
-        held.of(item.label)
-    )
-    return item.alike and carriers >= FEWEST_CARRIERS
+    shares = (item.carried or 0, search), (item.carried_held_out or 0, held)
+    return item.alike and sum(share * len(images.of(item.label)) for share, images in shares) >= FEWEST_CARRIERS
 
 
 def _too_little(search: Images, held: Images, network: Network, data: Dataset) -> dict[str, str]:
