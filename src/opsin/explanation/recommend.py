@@ -54,8 +54,8 @@ class Advice:
 
 
 # In this order: the first that is meant for the input and whose method the network does not refuse. What a method
-# gained is the advantage of opsin.check: score over that of random maps in deletion, insertion and ROAD. The whole
-# measurement is in docs/en/explanation/which-method.md; no test image and none of scikit-image's took part in it.
+# gained is the advantage of opsin.check: score over that of random maps in deletion, insertion and ROAD. No test
+# image and none of scikit-image's took part in it.
 ADVICE = (
     Advice(
         "inputs of up to 64 pixels",
