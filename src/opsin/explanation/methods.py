@@ -87,7 +87,7 @@ METHODS: dict[str, Method] = {
     ),
     "grad_attention_rollout": Method(
         rollout.grad_attention_rollout, "attention", "Gradient-weighted attention, Chefer et al. 2021",
-        needs="attention of all patches over all, and gradients", cost="about 3",
+        needs="attention of all patches over all, and gradients", cost="about 2",
         fails="keeps only what speaks for the class; knows nothing of values and perceptrons",
     ),
     "score_cam": Method(

@@ -106,10 +106,10 @@ class CatchAttention(TorchFunctionMode):
         tokens, keys = weights.shape[-2:]
         if tokens != keys:
             raise _NoMap(f"it has attention of {tokens} over {keys} tokens, not of all over all")
-        heads = weights.numel() // max(self._images * tokens * tokens, 1)
-        if weights.ndim > 4 or len(weights) not in (self._images, self._images * heads) or not heads:
-            raise _NoMap(f"it attends within windows of {tokens} places, and no window sees the whole picture")
-        if len(weights) != self._images and weights.ndim == 4:
+        heads, rest = divmod(weights.numel(), max(self._images * tokens * tokens, 1))
+        # (n, heads, t, t), or heads within the batch axis: (n * heads, t, t)
+        whole = (len(weights) == self._images and weights.ndim == 4) or (weights.ndim == 3 and not rest)
+        if not heads or not whole:
             raise _NoMap(f"it attends within windows of {tokens} places, and no window sees the whole picture")
         if self.tokens not in (0, tokens):
             raise _NoMap(f"its blocks have different numbers of tokens ({self.tokens} and {tokens})")
