@@ -46,9 +46,9 @@ def find_shortcuts(
     a class gather across its images. The other half decides: the place is pasted from images of the class onto images
     of other classes, and replaced in images of the class by what images of other classes show there; the same is done
     at places of the same size elsewhere, and with images of other classes. It is a shortcut if the effect is
-    significant beside these controls (sign test, Holm's correction over all places, 1 %) and large: where the class's
-    images share their pixels, if it turns 5 % of other images into the class or costs it 10 points of recall more than
-    the control does; elsewhere, where it may be a part of the object, only if it turns 50 %.
+    significant beside these controls (sign-flip test, Holm's correction over all places, 1 %) and large: where the
+    class's images share their pixels, if it turns 5 % of other images into the class or costs it 10 points of recall
+    more than the control does; elsewhere, where it may be a part of the object, only if it turns 50 %.
 
     Args:
         model: a Classifier, or what `load_model` opens.
@@ -85,7 +85,7 @@ def find_shortcuts(
     effects = [measure_effect(network, search, held, item, seed) for item in wanted]
     if progress is not None:
         progress("looking for shortcuts", len(labels), len(labels))
-    judged = zip(wanted, effects, holm([effect.p_value() for effect in effects]), strict=True)
+    judged = zip(wanted, effects, holm([effect.p_value(seed) for effect in effects]), strict=True)
     described = [
         _describe(network, search, held, item, effect, p_value, maps, dataset, seed) for item, effect, p_value in judged
     ]
