@@ -166,6 +166,7 @@ def test_probabilities_are_not_taken_for_logits(images):
 FEW = {"occlusion": {"window": 3}, "rise": {"masks": 30}, "lime": {"samples": 40, "segments": 6}}
 
 
+@pytest.mark.filterwarnings("ignore::opsin.explanation.guards.SaturatedMapWarning")  # noise is one superpixel
 @pytest.mark.parametrize("method", FEW)
 def test_a_function_and_a_file_are_explained_like_the_network(images, tmp_path, method):
     class Mean(torch.nn.Module):
