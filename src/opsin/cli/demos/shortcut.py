@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DATA = "mnist5k"
 MODEL = "seed_cnn"
-SETTINGS: Mapping[str, Any] = {"epochs": 3, "record_every": 50}
+SETTINGS: Mapping[str, Any] = {"epochs": 3}
 KEYS: Mapping[str, str] = {"train": "train", "validation": "val", "test": "test"}  # splits as .npz files name them
 CLASS = 9  # position among the classes, counted around
 MARKED = 0.9  # share of the class's images
