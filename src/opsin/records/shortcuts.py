@@ -176,7 +176,8 @@ class Shortcuts:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def save(self, path: str | Path) -> None:
-        """Write JSON, and beside it the pictures as `.safetensors`; `Shortcuts.load` reads both back."""
+        """Write JSON, and beside it the pictures, where there are any, as `.safetensors`; `Shortcuts.load` reads both
+        back."""
         path = Path(path)
         arrays = {
             f"{part}/{at}/{name}": getattr(item, name)
@@ -185,6 +186,10 @@ class Shortcuts:
             for name in item._ARRAYS
         }
         pictures = path.with_suffix(".safetensors")
+        if not arrays:
+            write_json(path, self.as_dict())
+            pictures.unlink(missing_ok=True)
+            return
         # both are written in full before either replaces the old; a crash in between leaves no figures with others'
         # pictures
         with replacing(path) as temporary, replacing(pictures) as temporary_pictures:
@@ -201,9 +206,9 @@ class Shortcuts:
         """
         path = Path(path)
         values = read_json(path)
-        arrays, _ = read_tensors(path.with_suffix(".safetensors"))
         try:
             parts = {"found": values.pop("shortcuts"), "unused": values.pop("unused")}
+            arrays = read_tensors(path.with_suffix(".safetensors"))[0] if any(parts.values()) else {}
             items = {
                 part: tuple(_shortcut(item, arrays, f"{part}/{at}/") for at, item in enumerate(stored))
                 for part, stored in parts.items()

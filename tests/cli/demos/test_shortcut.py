@@ -51,7 +51,7 @@ def test_the_mark_is_found_and_the_twin_is_clean(shown):
     assert document["found"] is True
     (entry,) = document["marked"]["shortcuts"]
     assert entry["class"] == document["planted"]["class"] == "9"
-    assert entry["region"] == document["planted"]["region"]
+    assert entry["region"] == list(document["planted"]["region"])
     assert document["planted"]["share"] == pytest.approx(0.9, abs=0.08)
     assert document["clean"]["shortcuts"] == []
     assert document["marked"]["without_the_mark"]["recall"] < entry["recall"]["value"]
@@ -69,7 +69,8 @@ def test_every_method_is_scored_against_the_truth(shown):
 
 def test_a_picture_a_report_and_runs_are_left(shown):
     _, document, folder = shown
-    assert Image.open(document["picture"]).size[0] > 800
+    with Image.open(document["picture"]) as picture:
+        assert picture.size[0] > 800
     assert "Shortcuts" in document["report"].read_text("utf-8")
     for name in ("marked", "clean"):
         run = opsin.Run(folder / name)

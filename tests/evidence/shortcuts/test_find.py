@@ -73,6 +73,9 @@ def test_the_clean_twin_raises_no_alarm(twins):
     assert not result.failed
     assert result.found == ()
     assert "no shortcut found" in result.text()
+    kept = kept_shortcuts(twins.clean.path)
+    assert kept is not None
+    assert kept[0].as_dict() == result.as_dict()
 
 
 def test_the_same_seed_gives_the_same(found, twins):

@@ -120,7 +120,7 @@ def _methods(shortcut: Shortcut, explanations: Sequence[Explanation], captions: 
     tiles = []
     for explanation, caption in zip(explanations, captions, strict=True):
         one = explanation.rows([0])
-        picture = framed(drawn(one, "image")[0], shortcut).resize((side, side), Image.Resampling.LANCZOS)
+        picture = framed(drawn(one, "image")[0].resize((side, side), Image.Resampling.LANCZOS), shortcut)
         tiles.append(tile(picture, [Line(explanation.method, INK), Line(caption)], side))
     rows = [tiles[start : start + METHOD_COLUMNS] for start in range(0, len(tiles), METHOD_COLUMNS)]
     height, width = tiles[0].height + GAP, METHOD_COLUMNS * (side + GAP) - GAP
