@@ -7,6 +7,7 @@ from .evidence.agreement import agreement as agreement
 from .evidence.check import check as check
 from .evidence.compare import compare as compare
 from .evidence.held_out import check_run as check_run
+from .evidence.shortcuts import find_shortcuts as find_shortcuts
 from .explanation import inside as inside
 from .explanation.explain import explain as explain
 from .inference.evaluate import evaluate as evaluate
