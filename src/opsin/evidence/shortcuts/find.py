@@ -42,8 +42,8 @@ def find_shortcuts(
 ) -> Shortcuts:
     """Look for small places of the picture by which the network recognises a class, without being told any.
 
-    Half of the images propose: pixels that a class's images share and others do not have, and places where the maps of
-    a class gather across its images. The other half decides: the place is pasted from images of the class onto images
+    Training images propose: pixels that a class's images share and others do not have, and places where the maps of
+    a class gather across its images. Validation images decide: the place is pasted from images of the class onto images
     of other classes, and replaced in images of the class by what images of other classes show there; the same is done
     at places of the same size elsewhere, and with images of other classes. It is a shortcut if the effect is
     significant beside these controls (sign-flip test, Holm's correction over all places, 1 %) and large: where the
