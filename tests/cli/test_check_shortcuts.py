@@ -80,6 +80,8 @@ def test_misuse_is_one_line(runs, words, message, capsys):
 
 
 def test_data_that_is_gone_is_one_line_and_exit_2(runs, capsys):
+    kept = sorted((runs["clean"] / "evidence").glob("*"))  # an earlier search may have left its own
+    before = [path.read_bytes() for path in kept]
     info = json.loads((runs["clean"] / "run.json").read_text("utf-8"))
     info["data"]["source"]["source"] = str(runs["clean"] / "gone.npz")
     (runs["clean"] / "run.json").write_text(json.dumps(info), "utf-8")
@@ -87,4 +89,5 @@ def test_data_that_is_gone_is_one_line_and_exit_2(runs, capsys):
     said = capsys.readouterr()
     assert len(said.err.strip().splitlines()) == 1
     assert "a run's own images, which cannot be opened" in said.err
-    assert not (runs["clean"] / "evidence").exists()
+    assert sorted((runs["clean"] / "evidence").glob("*")) == kept
+    assert [path.read_bytes() for path in kept] == before
