@@ -6,12 +6,10 @@ Usage: python bench/evidence.py [--rounds 5] [--only road flipping pointing]
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
 import opsin
 from explain import network
-from measure import alternate, ratio, write
+from measure import alternate, milliseconds, ratio, run_parts
 from opsin.evidence import faithfulness, road
 from opsin.evidence.localisation import build_mosaics
 from opsin.evidence.subject import Subject, subject_of
@@ -62,32 +60,25 @@ def case(name: str) -> Case:
     return Case(name, model, torch.from_numpy(why.maps), Subject(model, subject.inputs, subject.targets, engine=engine))
 
 
-def milliseconds(run: Callable[[], object]) -> Callable[[], float]:
-    def timed() -> float:
-        began = time.perf_counter()
-        run()
-        return 1000 * (time.perf_counter() - began)
-
-    return timed
+def beside(
+    peer: str, ours: Callable[[Case], object], theirs: Callable[[Case], object], goal: float, rounds: int
+) -> list[dict[str, Any]]:
+    """Both kinds of images, Opsin and a peer in turn."""
+    rows = []
+    for name in ("photographs", "digits"):
+        found = case(name)
+        runs = {"opsin": partial(ours, found), peer: partial(theirs, found)}
+        figures = alternate({key: milliseconds(run) for key, run in runs.items()}, rounds)
+        rows.append({
+            "case": name, "images": len(found.maps), "engine": found.subject.engine.name, "milliseconds": figures,
+            "faster": ratio(figures, peer, "opsin"), "goal": goal,
+        })  # fmt: skip
+    return rows
 
 
 def roads(rounds: int) -> list[dict[str, Any]]:
     """ROAD, most relevant first, at nine shares."""
-    rows = []
-    for name in ("photographs", "digits"):
-        found = case(name)
-        figures = alternate(
-            {
-                "opsin": milliseconds(lambda found=found: our_road(found)),
-                "pytorch-grad-cam": milliseconds(lambda found=found: their_road(found)),
-            },
-            rounds,
-        )
-        rows.append({
-            "case": name, "images": len(found.maps), "shares": len(PERCENTILES), "engine": found.subject.engine.name,
-            "milliseconds": figures, "faster": ratio(figures, "pytorch-grad-cam", "opsin"), "goal": 20.0,
-        })  # fmt: skip
-    return rows
+    return beside("pytorch-grad-cam", our_road, their_road, 20.0, rounds)
 
 
 def our_road(found: Case) -> None:
@@ -103,22 +94,8 @@ def their_road(found: Case) -> None:
 
 
 def flipping(rounds: int) -> list[dict[str, Any]]:
-    """Deletion in as many steps as pixel flipping, which flips channel values one after the other."""
-    rows = []
-    for name in ("photographs", "digits"):
-        found = case(name)
-        figures = alternate(
-            {
-                "opsin": milliseconds(lambda found=found: deletion(found)),
-                "quantus": milliseconds(lambda found=found: pixel_flipping(found)),
-            },
-            rounds,
-        )
-        rows.append({
-            "case": name, "images": len(found.maps), "steps": STEPS, "engine": found.subject.engine.name,
-            "milliseconds": figures, "faster": ratio(figures, "quantus", "opsin"), "goal": 5.0,
-        })  # fmt: skip
-    return rows
+    """Deletion in as many steps as pixel flipping, which flips the same places of every channel together."""
+    return beside("quantus", deletion, pixel_flipping, 5.0, rounds)
 
 
 def deletion(found: Case) -> None:
@@ -181,15 +158,5 @@ def peaks(model: Classifier, images: torch.Tensor, method: str, options: dict[st
 PARTS = {"road": roads, "flipping": flipping, "pointing": pointing}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
-    asked = parser.parse_args()
-    warnings.simplefilter("ignore")
-    for name in asked.only:
-        write(f"evidence-{name}", {"part": name, "rounds": asked.rounds, "rows": PARTS[name](asked.rounds)})
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("evidence", __doc__, PARTS)

@@ -6,10 +6,7 @@ Usage: python bench/explain.py [--rounds 5] [--only cams classes gradients pertu
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +21,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 import opsin
-from measure import alternate, ratio, write
+from measure import alternate, milliseconds, ratio, run_parts
 from opsin.inference.engines.engine import open_engine
 
 PHOTOS = ("chelsea", "coffee", "astronaut", "rocket")
@@ -64,17 +61,6 @@ def network(name: str, images: int) -> Network:
     return Network(name, model, layers[name], inputs.repeat(-(-images // len(inputs)), 1, 1, 1)[:images].contiguous())
 
 
-def seconds(run: Callable[[], object]) -> Callable[[], float]:
-    """A call as milliseconds."""
-
-    def timed() -> float:
-        began = time.perf_counter()
-        run()
-        return 1000 * (time.perf_counter() - began)
-
-    return timed
-
-
 def forwards(network: Network) -> dict[str, Callable[[], object]]:
     """One forward pass of all images, in inference mode, in both layouts and in passes of several sizes."""
 
@@ -106,7 +92,7 @@ def cams(rounds: int) -> list[dict[str, Any]]:
     rows = []
     for name in ("torchvision/resnet50", "efficientnet_lite0"):
         subject = network(name, 16)
-        figures = alternate({key: seconds(run) for key, run in cam_candidates(subject).items()}, rounds)
+        figures = alternate({key: milliseconds(run) for key, run in cam_candidates(subject).items()}, rounds)
         forward = best(figures, "forward")
         rows.append({
             "network": name, "method": "grad_cam", "images": 16, "milliseconds": figures, "forward": forward,
@@ -146,8 +132,8 @@ def classes(rounds: int) -> list[dict[str, Any]]:
         images = torch.rand(256, 1, 28, 28, generator=torch.Generator().manual_seed(0))
         figures = alternate(
             {
-                "one class": seconds(lambda model=model, x=images: opsin.explain(model, x, "grad_cam", 3)),
-                "ten classes": seconds(lambda model=model, x=images: opsin.explain(model, x, "grad_cam", "all")),
+                "one class": milliseconds(lambda model=model, x=images: opsin.explain(model, x, "grad_cam", 3)),
+                "ten classes": milliseconds(lambda model=model, x=images: opsin.explain(model, x, "grad_cam", "all")),
             },
             3 * rounds,
         )
@@ -162,7 +148,7 @@ def gradients(rounds: int) -> list[dict[str, Any]]:
     for name in ("efficientnet_lite0", "torchvision/resnet18"):
         subject = network(name, 4)
         for method, candidates in gradient_candidates(subject).items():
-            figures = alternate({key: seconds(run) for key, run in candidates.items()}, rounds)
+            figures = alternate({key: milliseconds(run) for key, run in candidates.items()}, rounds)
             rows.append({
                 "network": name, "method": method, "images": 4, "milliseconds": figures,
                 "faster_than": rows_of(figures, "opsin", ("captum",)), "goals": {"captum": 1.2},
@@ -207,7 +193,7 @@ def perturbations(rounds: int) -> list[dict[str, Any]]:
     for name, goal in (("efficientnet_lite0", 2.5), ("torchvision/resnet18", 1.6)):
         subject = network(name, FEW)
         for method, candidates in perturbation_candidates(subject).items():
-            figures = alternate({key: seconds(run) for key, run in candidates.items()}, rounds)
+            figures = alternate({key: milliseconds(run) for key, run in candidates.items()}, rounds)
             peers = tuple(dict.fromkeys(key.split(",")[0] for key in candidates if not key.startswith("opsin")))
             rows.append({
                 "network": name, "method": method, "images": FEW, "milliseconds": figures,
@@ -323,15 +309,5 @@ def rise_peers(subject: Network) -> dict[str, Callable[[], object]]:
 PARTS = {"cams": cams, "classes": classes, "gradients": gradients, "perturbations": perturbations}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
-    asked = parser.parse_args()
-    warnings.simplefilter("ignore")
-    for name in asked.only:
-        write(f"explain-{name}", {"part": name, "rounds": asked.rounds, "rows": PARTS[name](asked.rounds)})
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("explain", __doc__, PARTS)

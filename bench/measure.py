@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
+import time
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -34,6 +37,17 @@ def machine() -> dict[str, Any]:
     }
 
 
+def milliseconds(run: Callable[[], object]) -> Callable[[], float]:
+    """A call that gives how long another took."""
+
+    def timed() -> float:
+        began = time.perf_counter()
+        run()
+        return 1000 * (time.perf_counter() - began)
+
+    return timed
+
+
 def alternate(candidates: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Run every candidate once per round, in turn, so that a drifting machine hits all alike; figures by name."""
     figures: dict[str, list[float]] = {name: [] for name in candidates}
@@ -57,3 +71,14 @@ def write(name: str, result: Mapping[str, Any]) -> Path:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     print(f"written: {path}")
     return path
+
+
+def run_parts(script: str, described: str, parts: Mapping[str, Callable[[int], list[dict[str, Any]]]]) -> None:
+    """Run the parts that the command line asks for (`--rounds`, `--only`), into `bench/results/SCRIPT-PART.json`."""
+    parser = argparse.ArgumentParser(description=described.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(parts), default=list(parts))
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for name in asked.only:
+        write(f"{script}-{name}", {"part": name, "rounds": asked.rounds, "rows": parts[name](asked.rounds)})

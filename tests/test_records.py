@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 from opsin.errors import OpsinError
-from opsin.files import read_json, to_json
-from opsin.records import Baseline, ClassScores, Interval, Prediction, Scores, Snapshot, Threshold, Unreadable
+from opsin.files import read_json, to_json, write_tensors
+from opsin.records import (
+    Baseline,
+    ClassScores,
+    Explanation,
+    Interval,
+    Prediction,
+    Scores,
+    Snapshot,
+    Threshold,
+    Unreadable,
+)
 
 
 def some_scores() -> Scores:
@@ -127,3 +137,31 @@ def test_a_snapshot_of_a_diverging_network_is_written_and_says_so(tmp_path):
     np.testing.assert_allclose(loaded.activations["conv"], [[[[1, 0], [0, 3]]]], atol=0.02)
     np.testing.assert_allclose(loaded.gradients_predicted["conv"], [[[[1, 0], [0, 3]]]], atol=0.02)
     assert read_json(tmp_path / "a.json")["activations"]["conv"]["not_finite"] == 2
+
+
+def test_an_explanation_of_another_version_is_one_line(tmp_path):
+    maps = np.zeros((1, 4, 4), np.float32)
+    write_tensors(tmp_path / "a.safetensors", {"maps": maps}, {"Explanation": '{"heat": 1}'})
+    with pytest.raises(OpsinError, match="is no Explanation of this version"):
+        Explanation.load(tmp_path / "a.safetensors")
+    write_tensors(tmp_path / "b.safetensors", {"maps": maps})
+    with pytest.raises(OpsinError, match="holds no Explanation"):
+        Explanation.load(tmp_path / "b.safetensors")
+
+
+def test_an_explanation_comes_back_from_the_disk(tmp_path):
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    written = Explanation(
+        maps=inputs[:, 0], inputs=inputs, method="occlusion", options={"window": 2, "engine": "auto"}, layer="",
+        targets=np.array([0, 1]), classes=("a", "b"), names=("x.png", "y.png"), seed=3, evaluations=9,
+        display=((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), notes=("blank",), used={"engine": "fused"},
+    )  # fmt: skip
+    written.save(tmp_path / "a.safetensors")
+    found = Explanation.load(tmp_path / "a.safetensors")
+    for item in dataclasses.fields(Explanation):
+        expected, got = getattr(written, item.name), getattr(found, item.name)
+        if isinstance(expected, np.ndarray):
+            np.testing.assert_array_equal(got, expected)
+            assert got.dtype == expected.dtype
+        else:
+            assert got == expected

@@ -103,9 +103,11 @@ def test_a_prefix_that_belongs_to_the_network_stays(tmp_path: Path):
 
 
 def test_files_from_before_batch_counters_fit(tmp_path: Path):
-    state = {key: value for key, value in network().state_dict().items() if "num_batches" not in key}
+    module, other = network(), network()
+    state = {key: value for key, value in module.state_dict().items() if "num_batches" not in key}
     torch.save(state, tmp_path / "w.pth")
-    load_weights(network(), tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert same(module, other)
 
 
 def test_weights_of_another_width_name_the_layers_with_both_shapes(tmp_path: Path):

@@ -26,19 +26,12 @@ from opsin.evidence.measures import (
 )
 from opsin.evidence.redrawn import DRAWN_AGAIN, Again, CannotMeasure
 from opsin.evidence.subject import Score, Subject, subject_of
+from opsin.evidence.verdict import judge
 from opsin.explanation.explain import as_classifier
 from opsin.inference.answers import Progress
 from opsin.inference.engines.engine import open_engine
 from opsin.models.classifier import Classifier
-from opsin.records import (
-    BETTER_THAN_RANDOM,
-    FAILS_SANITY,
-    NO_BETTER_THAN_RANDOM,
-    NOT_CHECKED,
-    Evidence,
-    Explanation,
-    Measure,
-)
+from opsin.records import Evidence, Explanation, Measure
 
 PASSES = 80  # about so many changed copies of each image are scored for a measure: steps times maps
 FEW = 10  # images, below which intervals come with a note
@@ -110,18 +103,21 @@ def check(
         except CannotMeasure as reason:
             skipped[name] = str(reason)
     overall = _overall({name: item.values for name, item in raw.items()})
-    verdict, reasons, p_value = _verdict(overall, found.get("randomisation"), seed)
     advantage = None if overall is None else controls.mean_interval(overall[0] - overall[1:-1].mean(axis=0), seed)
+    p_value = None if overall is None else controls.permutation_test(overall[:-1], seed)
+    randomised = found.get("randomisation")
+    gain = None if advantage is None else advantage[0]
+    measured = [name for name in FAITHFULNESS if name in raw]
     return Evidence(
-        verdict=verdict,
-        reasons=reasons,
+        verdict=judge(p_value, None if randomised is None else randomised.mean),
+        reasons=_reasons(gain, p_value, measured, randomised),
         measures=found,
         skipped=skipped,
         method=explanation.method,
         layer=explanation.layer,
         model=classifier.label,
         names=explanation.names,
-        advantage=None if advantage is None else advantage[0],
+        advantage=gain,
         advantage_interval=None if advantage is None else advantage[1],
         p_value=p_value,
         seed=seed,
@@ -196,30 +192,24 @@ def _overall(raw: dict[str, np.ndarray]) -> np.ndarray | None:
     return np.mean(faithful, axis=0) if faithful else None
 
 
-def _verdict(
-    overall: np.ndarray | None, randomised: Measure | None, seed: int
-) -> tuple[str, tuple[str, ...], float | None]:
-    """The verdict, why, and the p-value that it rests on."""
-    verdict, reasons, p_value = NOT_CHECKED, [], None
-    if overall is None:
-        reasons.append(f"none of the measures of faithfulness was made: {', '.join(FAITHFULNESS)}")
-    else:
-        p_value = controls.permutation_test(overall[:-1], seed)
-        gain = float((overall[0] - overall[1:-1].mean(axis=0)).mean())
-        verdict = BETTER_THAN_RANDOM if p_value <= controls.LEVEL else NO_BETTER_THAN_RANDOM
-        reasons.append(
-            f"score gained over random maps in deletion, insertion and ROAD: {gain:+.3f} (p = {p_value:.2g})"
-        )
+def _reasons(
+    gain: float | None, p_value: float | None, measured: Sequence[str], randomised: Measure | None
+) -> tuple[str, ...]:
+    """What the verdict rests on, in words."""
+    reasons = [
+        f"none of the measures of faithfulness was made: {', '.join(FAITHFULNESS)}"
+        if gain is None or p_value is None
+        else f"score gained over random maps in {', '.join(measured)}: {gain:+.3f} (p = {p_value:.2g})"
+    ]
     if randomised is None:
         reasons.append("the sanity check was not made")
     else:
-        failed = randomised.mean >= sanity.ALIKE
-        verdict = FAILS_SANITY if failed else verdict
+        change = "stay alike" if randomised.mean >= sanity.ALIKE else "change"
         reasons.append(
-            f"as the weights are randomised, layer by layer, the maps {'stay alike' if failed else 'change'}: likeness "
-            f"{randomised.mean:.2f} (fails from {sanity.ALIKE})"
+            f"as the weights are randomised, layer by layer, the maps {change}: likeness {randomised.mean:.2f} (fails "
+            f"from {sanity.ALIKE})"
         )
-    return verdict, tuple(reasons), p_value
+    return tuple(reasons)
 
 
 def _notes(images: int, found: dict[str, Measure]) -> list[str]:

@@ -11,17 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from opsin.errors import OpsinError
-from opsin.evidence import controls, sanity
+from opsin.evidence import controls
 from opsin.evidence.measures import FAITHFULNESS
+from opsin.evidence.verdict import judge
 from opsin.files import replacing
-from opsin.records import (
-    BETTER_THAN_RANDOM,
-    FAILS_SANITY,
-    NO_BETTER_THAN_RANDOM,
-    NOT_CHECKED,
-    Evidence,
-    Explanation,
-)
+from opsin.records import NOT_CHECKED, Evidence, Explanation
+from opsin.records.evidence import VERDICTS
 
 FOLDER = "evidence"
 OTHERS = ("shortcuts",)  # files of the folder that are not about a method
@@ -123,17 +118,9 @@ def contradiction(evidence: Evidence) -> str | None:
     ]
     if gains and (evidence.advantage is None or not _near(evidence.advantage, float(np.mean(gains)))):
         return "the gain over random maps is not that of its measures"
-    expected = _verdict(evidence, bool(gains))
-    return None if evidence.verdict == expected else f"its verdict is {evidence.verdict}, its figures say {expected}"
-
-
-def _verdict(evidence: Evidence, faithful: bool) -> str:
     randomised = evidence.measures.get("randomisation")
-    if randomised is not None and randomised.mean >= sanity.ALIKE:
-        return FAILS_SANITY
-    if not faithful or evidence.p_value is None:
-        return NOT_CHECKED
-    return BETTER_THAN_RANDOM if evidence.p_value <= controls.LEVEL else NO_BETTER_THAN_RANDOM
+    expected = judge(evidence.p_value if gains else None, None if randomised is None else randomised.mean)
+    return None if evidence.verdict == expected else f"its verdict is {evidence.verdict}, its figures say {expected}"
 
 
 def _read(folder: Path, name: str, weights: str) -> Kept:
@@ -165,6 +152,5 @@ def _near(stored: float | None, computed: float) -> bool:
 
 
 def _rank(item: Kept) -> tuple[int, float, str]:
-    verdicts = (BETTER_THAN_RANDOM, NO_BETTER_THAN_RANDOM, FAILS_SANITY, NOT_CHECKED)
     gain = 0.0 if item.evidence is None or item.evidence.advantage is None else item.evidence.advantage
-    return verdicts.index(item.verdict), -gain, item.explanation.method
+    return VERDICTS.index(item.verdict), -gain, item.explanation.method

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opsin.errors import OpsinError
-from opsin.files import read_tensors, to_json, write_tensors
 from opsin.records.common import jsonable
+from opsin.records.stored import load_record, save_record
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -114,11 +113,7 @@ class Explanation:
 
     def save(self, path: str | Path) -> None:
         """Write a `.safetensors` file; `Explanation.load` reads it back."""
-        arrays = {name: value for name in self._ARRAYS if (value := getattr(self, name)) is not None}
-        plain_values = {
-            item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in self._ARRAYS
-        }
-        write_tensors(path, arrays, {"explanation": to_json(plain_values)})
+        save_record(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:
@@ -127,16 +122,7 @@ class Explanation:
         Raises:
             OpsinError: the file is missing or holds no explanation.
         """
-
-        arrays, metadata = read_tensors(path)
-        if "explanation" not in metadata:
-            raise OpsinError(f"{path} holds no explanation; expected a file that Explanation.save wrote")
-        values = json.loads(metadata["explanation"])
-        for name in ("classes", "names", "notes"):
-            values[name] = tuple(values[name])
-        if values["display"] is not None:
-            values["display"] = tuple(tuple(part) for part in values["display"])
-        return cls(**arrays, **values)
+        return load_record(cls, path)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from opsin.records import Interval, Share, Shortcut, Shortcuts
 from opsin.records.shortcuts import PLACES
 from opsin.reporting.parts.material import Material, Missing
 from opsin.reporting.parts.shortcuts import Searched, searched, sentence_of, shortcuts
+from opsin.reporting.parts.summary import summary
 from opsin.reporting.texts import packaged, say
 
 REMEDY = say("shortcuts.remedy", command="opsin check")
@@ -114,6 +115,7 @@ def test_the_page_shows_the_search(make_run, found):
     assert "a &lt;note&gt;" in page
     assert page.count('class="framed"') == 13 * (len(found) + 1)
     assert "The weights have changed since this search" in page
+    assert all(item.section != "shortcuts" for item in summary(Material(run)).distrust)
 
 
 def test_a_damaged_file_costs_only_this_part(make_run):
@@ -121,6 +123,7 @@ def test_a_damaged_file_costs_only_this_part(make_run):
     (run.path / "evidence").mkdir()
     (run.path / "evidence" / FILE).write_text("torn")
     assert "is not valid JSON" in opsin.report(run).read_text("utf-8")
+    assert summary(Material(run)).headlines
 
 
 def test_a_real_search_is_current(twins):
@@ -129,6 +132,8 @@ def test_a_real_search_is_current(twins):
     assert isinstance(part, Searched)
     assert not part.stale
     assert part.found[0].class_name == "3"
+    (told,) = [item for item in summary(Material(twins.marked)).distrust if item.section == "shortcuts"]
+    assert (told.text, told.tone) == (part.found[0].sentence, "bad")
 
 
 def test_the_record_is_read_back(tmp_path):

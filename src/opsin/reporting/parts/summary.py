@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from opsin.errors import OpsinError
 from opsin.records import Scores
 from opsin.reporting.parts.calibration import Calibration, calibration
 from opsin.reporting.parts.curves import alarm_text, final_counts
@@ -15,6 +16,7 @@ from opsin.reporting.parts.data import DataPart, data
 from opsin.reporting.parts.material import Material
 from opsin.reporting.parts.provenance import seconds_text
 from opsin.reporting.parts.scores import baseline_name, confused_pairs, why_no_scores
+from opsin.reporting.parts.shortcuts import Searched, shortcuts
 from opsin.reporting.parts.why import VERDICT_KEYS
 from opsin.reporting.texts import Text, say
 
@@ -291,8 +293,19 @@ def _silent(material: Material) -> list[Sentence]:
             for name, dead, total in layers[:NAMED]]  # fmt: skip
 
 
+def _shortcuts(material: Material) -> list[Sentence]:
+    """Places by which a class is recognised, whatever the object is."""
+    try:
+        part = shortcuts(material)
+    except OpsinError:
+        return []  # a damaged file is told of in its own part
+    if not isinstance(part, Searched) or part.stale:
+        return []
+    return [Sentence(place.sentence, "bad", "shortcuts") for place in part.found]
+
+
 RULES: tuple[Callable[[Material], list[Sentence]], ...] = (
-    _alarms, _over_fitting, _calibrated, _few_images, _data, _silent, _unfinished_learning,
+    _shortcuts, _alarms, _over_fitting, _calibrated, _few_images, _data, _silent, _unfinished_learning,
 )  # fmt: skip
 
 

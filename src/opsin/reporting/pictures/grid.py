@@ -12,7 +12,9 @@ from opsin.records.evidence import NOT_CHECKED
 from opsin.reporting.pictures.overlays import display_pixels
 from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
+    GAP,
     LINE,
+    MARGIN,
     NARROWEST,
     SCALE_NOTES,
     Line,
@@ -28,8 +30,6 @@ from opsin.reporting.pictures.pieces import (
     tile,
 )
 from opsin.reporting.pictures.text import BODY, GROUND, INK, SMALL, SOFT, image_label, undrawn
-
-MARGIN, GAP = 24, 16
 
 
 def method_grid(

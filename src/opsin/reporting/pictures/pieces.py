@@ -20,6 +20,7 @@ from opsin.reporting.pictures.text import BAD, GROUND, INK, SMALL, SOFT, class_l
 SIDE = 224
 """A shown picture is at most so many pixels wide and high."""
 NARROWEST = 144  # captions need some room
+MARGIN, GAP = 24, 16  # around a sheet, and between its pictures
 LINE = 17  # pixels from one line of small text to the next
 FULL_COLOUR = 0.995
 SCALE_NOTES = {

@@ -9,7 +9,9 @@ from opsin.records import Explanation
 from opsin.records.evidence import NOT_CHECKED
 from opsin.reporting.pictures.pieces import (
     BAR_HEIGHT,
+    GAP,
     LINE,
+    MARGIN,
     NARROWEST,
     SCALE_NOTES,
     Line,
@@ -26,7 +28,6 @@ from opsin.reporting.pictures.pieces import (
 )
 from opsin.reporting.pictures.text import GROUND, INK, SMALL, SOFT, TITLE, image_label, undrawn
 
-MARGIN, GAP = 24, 16
 WIDEST, NARROWEST_SHEET = 1488, 320  # six pictures of 224 pixels; a head that can be read
 BAR_WIDTH = 320
 

@@ -9,10 +9,9 @@ from PIL import Image, ImageDraw
 
 from opsin.records import Explanation, Shortcut
 from opsin.reporting.figures.colours import diverging, levels
-from opsin.reporting.pictures.pieces import LINE, Line, drawn, fitted, heading, tile
+from opsin.reporting.pictures.pieces import GAP, LINE, MARGIN, Line, drawn, fitted, heading, tile
 from opsin.reporting.pictures.text import ACCENT, BODY, GROUND, INK, SMALL, SOFT, TITLE, find_font, width_of
 
-MARGIN, GAP = 24, 16
 SIDE = 112  # of an example
 METHOD_COLUMNS = 6  # overlays in a row of methods
 
