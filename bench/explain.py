@@ -153,6 +153,8 @@ def gradients(rounds: int) -> list[dict[str, Any]]:
                 "network": name, "method": method, "images": 4, "milliseconds": figures,
                 "faster_than": rows_of(figures, "opsin", ("captum",)), "goals": {"captum": 1.2},
             })  # fmt: skip
+            if "opsin, fused" in candidates:
+                rows[-1]["fused_faster_than"] = rows_of(figures, "opsin, fused", ("captum",))
     return rows
 
 
@@ -168,6 +170,9 @@ def gradient_candidates(subject: Network) -> dict[str, dict[str, Callable[[], ob
         },
         "integrated_gradients": {
             "opsin": lambda: opsin.explain(model, x, "integrated_gradients", TARGET, steps=steps),
+            "opsin, fused": lambda: opsin.explain(
+                model, x, "integrated_gradients", TARGET, steps=steps, engine="fused"
+            ),
             **{
                 f"captum, {size} a pass": lambda size=size: integrated.attribute(
                     x, target=TARGET, n_steps=steps, internal_batch_size=size
@@ -177,6 +182,7 @@ def gradient_candidates(subject: Network) -> dict[str, dict[str, Callable[[], ob
         },
         "smooth_grad": {
             "opsin": lambda: opsin.explain(model, x, "smooth_grad", TARGET, samples=samples),
+            "opsin, fused": lambda: opsin.explain(model, x, "smooth_grad", TARGET, samples=samples, engine="fused"),
             **{
                 f"captum, {copies * len(x)} a pass": lambda copies=copies: tunnel.attribute(
                     x, target=TARGET, nt_samples=samples, nt_samples_batch_size=copies, stdevs=0.15

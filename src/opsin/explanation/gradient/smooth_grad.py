@@ -14,7 +14,7 @@ from opsin.inference.engines.engine import AUTO, DIFFERENTIABLE, EAGER, Engine, 
 
 
 def smooth_grad(
-    job: Job, *, of: str = "saliency", samples: int = 16, noise: float = 0.15, engine: str = "auto", **options: Any
+    job: Job, *, of: str = "saliency", samples: int = 16, noise: float = 0.15, engine: str | None = None, **options: Any
 ) -> Answer:
     """SmoothGrad (Smilkov et al. 2017) of any gradient or CAM method: the mean of its maps over copies of the input
     with Gaussian noise. What is averaged are the method's maps as they are: of saliency, magnitudes.
@@ -28,8 +28,8 @@ def smooth_grad(
         samples: noisy copies.
         noise: standard deviation as a share of the range (largest minus smallest value) of each image's input; the
             paper recommends 0.1 to 0.2.
-        engine: what runs the network: auto, eager or fused; of a perturbation method what that takes. A method that
-            looks at a layer runs in eager, because other engines do not have all layers.
+        engine: what runs the network. None: eager for a method that needs gradients (see `integrated_gradients`), and
+            for others what they take by themselves.
         options: settings of the method.
 
     Raises:
@@ -66,13 +66,13 @@ def smooth_grad(
 
 
 def _opened(
-    job: Job, inner: Method, engine: str, samples: int, options: dict[str, Any]
+    job: Job, inner: Method, engine: str | None, samples: int, options: dict[str, Any]
 ) -> tuple[Engine, dict[str, Any]]:
     """The engine for the passes, and the method's options: one that opens engines itself is told which."""
     chooses = "engine" in inspect.signature(inner.run).parameters
     if inner.family == "gradient" and not inner.layer:
-        opened = open_engine(job.model, job.inputs, engine, 3 * samples, DIFFERENTIABLE)
+        opened = open_engine(job.model, job.inputs, engine or EAGER, 3 * samples, DIFFERENTIABLE)
         return opened, {**options, "engine": EAGER} if chooses else options
-    if not chooses and engine not in (AUTO, EAGER):
+    if not chooses and engine not in (None, AUTO, EAGER):
         raise OpsinError(f"engine={engine!r} was given for a method that looks at a layer; give eager or auto")
-    return open_engine(job.model, job.inputs, EAGER), {**options, "engine": engine} if chooses else options
+    return open_engine(job.model, job.inputs, EAGER), {**options, "engine": engine} if chooses and engine else options
