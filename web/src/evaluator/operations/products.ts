@@ -1,0 +1,99 @@
+/** Matrix products: linear layers, batched matrix products, attention. */
+
+import { broadcastShape, broadcastStrides, offsets, size, type Tensor } from "../tensor.ts";
+
+/** (..., inputs) with weights (outputs, inputs) to (..., outputs). */
+export function linear(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+  const [outputs, inputs] = weight.shape as [number, number];
+  if (input.shape.at(-1) !== inputs) {
+    throw new Error(`linear: ${input.shape.at(-1)} numbers came in, the weights expect ${inputs}`);
+  }
+  const rows = input.data.length / inputs;
+  const data = new Float32Array(rows * outputs);
+  for (let row = 0; row < rows; row++) {
+    for (let o = 0; o < outputs; o++) {
+      let sum = bias === null ? 0 : bias.data[o]!;
+      const from = row * inputs;
+      const taps = o * inputs;
+      for (let i = 0; i < inputs; i++) sum += input.data[from + i]! * weight.data[taps + i]!;
+      data[row * outputs + o] = sum;
+    }
+  }
+  return { shape: [...input.shape.slice(0, -1), outputs], data };
+}
+
+/** (..., n, k) times (..., k, m): (..., n, m); the leading axes broadcast. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const [n, k] = a.shape.slice(-2) as [number, number];
+  const [inner, m] = b.shape.slice(-2) as [number, number];
+  if (a.shape.length < 2 || b.shape.length < 2 || k !== inner) {
+    throw new Error(`matmul: shapes (${a.shape.join(", ")}) and (${b.shape.join(", ")}) do not fit`);
+  }
+  const [left, right] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const outer = broadcastShape(left, right);
+  const fromA = offsets(outer, broadcastStrides(left, outer));
+  const fromB = offsets(outer, broadcastStrides(right, outer));
+  const data = new Float32Array(size(outer) * n * m);
+  const sum = new Float64Array(m);
+  for (let batch = 0; batch < fromA.length; batch++) {
+    for (let row = 0; row < n; row++) {
+      sum.fill(0);
+      for (let i = 0; i < k; i++) {
+        const factor = a.data[(fromA[batch]! * n + row) * k + i]!;
+        const start = (fromB[batch]! * k + i) * m;
+        for (let column = 0; column < m; column++) sum[column] = sum[column]! + factor * b.data[start + column]!;
+      }
+      data.set(sum, (batch * n + row) * m);
+    }
+  }
+  return { shape: [...outer, n, m], data };
+}
+
+export interface AttentionSettings {
+  readonly mask: Tensor | null;
+  readonly causal: boolean;
+  readonly scale: number;
+}
+
+/** The attention weights softmax(q k' scale + mask): (..., queries, keys). */
+export function attentionWeights(query: Tensor, key: Tensor, settings: AttentionSettings): Tensor {
+  const scores = matmul(query, lastTwoSwapped(key));
+  const [queries, keys] = scores.shape.slice(-2) as [number, number];
+  const { mask, causal, scale } = settings;
+  const added = mask === null ? null : offsets(scores.shape, broadcastStrides(mask.shape, scores.shape));
+  for (let row = 0; row < scores.data.length / keys; row++) {
+    const values = scores.data.subarray(row * keys, (row + 1) * keys);
+    for (let column = 0; column < keys; column++) {
+      const more = added === null ? 0 : mask!.data[added[row * keys + column]!]!;
+      values[column] = causal && column > row % queries ? -Infinity : values[column]! * scale + more;
+    }
+    softmaxRow(values);
+  }
+  return scores;
+}
+
+/** softmax(q k' scale + mask) v, as torch.nn.functional.scaled_dot_product_attention without dropout. */
+export function attention(query: Tensor, key: Tensor, value: Tensor, settings: AttentionSettings): Tensor {
+  return matmul(attentionWeights(query, key, settings), value);
+}
+
+function softmaxRow(values: Float32Array): void {
+  const largest = values.reduce((most, value) => Math.max(most, value), -Infinity);
+  let total = 0;
+  for (const value of values) total += Math.exp(value - largest);
+  for (let index = 0; index < values.length; index++) values[index] = Math.exp(values[index]! - largest) / total;
+}
+
+function lastTwoSwapped(tensor: Tensor): Tensor {
+  const [rows, columns] = tensor.shape.slice(-2) as [number, number];
+  const plane = rows * columns;
+  const data = new Float32Array(tensor.data.length);
+  for (let start = 0; start < data.length; start += plane) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        data[start + column * rows + row] = tensor.data[start + row * columns + column]!;
+      }
+    }
+  }
+  return { shape: [...tensor.shape.slice(0, -2), columns, rows], data };
+}
