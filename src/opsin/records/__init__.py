@@ -19,6 +19,7 @@ from opsin.records.representation import FeatureSpace, LayerProbe, LayerProbes
 from opsin.records.scores import Baseline, ClassScores, Comparison, Scores, Threshold
 from opsin.records.shortcuts import Share, Shortcut, Shortcuts
 from opsin.records.snapshot import Snapshot
+from opsin.records.trace import Failure, Graph, Node, Term, Trace
 
 __all__ = [
     "BETTER_THAN_RANDOM",
@@ -34,14 +35,17 @@ __all__ = [
     "Dream",
     "Evidence",
     "Explanation",
+    "Failure",
     "FeatureMaps",
     "FeatureSpace",
     "Filters",
+    "Graph",
     "Interval",
     "LayerMaps",
     "LayerProbe",
     "LayerProbes",
     "Measure",
+    "Node",
     "Prediction",
     "ReceptiveField",
     "Scores",
@@ -49,7 +53,9 @@ __all__ = [
     "Shortcut",
     "Shortcuts",
     "Snapshot",
+    "Term",
     "Threshold",
     "TopImages",
+    "Trace",
     "Unreadable",
 ]
