@@ -1,0 +1,3 @@
+export const channel = {
+  "channel.title": "Channel",
+} as const;

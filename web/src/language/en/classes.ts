@@ -1,0 +1,3 @@
+export const classes = {
+  "classes.title": "Classes",
+} as const;

@@ -1,0 +1,3 @@
+export const film = {
+  "film.title": "Film",
+} as const;

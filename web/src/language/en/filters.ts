@@ -1,0 +1,3 @@
+export const filters = {
+  "filters.title": "Filters",
+} as const;

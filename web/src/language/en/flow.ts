@@ -1,0 +1,3 @@
+export const flow = {
+  "flow.title": "Flow",
+} as const;

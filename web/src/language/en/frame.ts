@@ -1,0 +1,3 @@
+export const frame = {
+  "frame.title": "Studio",
+} as const;

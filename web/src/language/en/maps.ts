@@ -1,0 +1,3 @@
+export const maps = {
+  "maps.title": "Maps",
+} as const;

@@ -1,0 +1,3 @@
+export const space = {
+  "space.title": "Space",
+} as const;

@@ -1,0 +1,3 @@
+export const why = {
+  "why.title": "Why",
+} as const;

@@ -1,0 +1,5 @@
+import type { why as en } from "../en/why.ts";
+
+export const why: Record<keyof typeof en, string> = {
+  "why.title": "依据",
+};
