@@ -41,7 +41,8 @@ function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
 }
 
-export function resize(picture: Pixels, height: number, width: number, box: Box, interpolation: Interpolation): Pixels {
+export function resize(picture: Pixels, height: number, width: number, part: Box, interpolation: Interpolation): Pixels {
+  const box = single(part);
   const same = picture.height === height && picture.width === width;
   if (same && box.top === 0 && box.left === 0 && box.bottom === height && box.right === width) return picture;
   if (interpolation === "nearest") return nearest(picture, height, width, box);
@@ -52,6 +53,11 @@ export function resize(picture: Pixels, height: number, width: number, box: Box,
   const wide = needed(source.width, width, box.left, box.right) ? alongRows(source, across) : source;
   const done = needed(source.height, height, box.top, box.bottom) ? alongColumns(wide, down) : wide;
   return picture.channels % 2 === 0 ? straight(done) : done;
+}
+
+/** Pillow holds a box in single precision. */
+function single({ top, left, bottom, right }: Box): Box {
+  return { top: Math.fround(top), left: Math.fround(left), bottom: Math.fround(bottom), right: Math.fround(right) };
 }
 
 function needed(length: number, outputs: number, start: number, end: number): boolean {
@@ -73,7 +79,7 @@ function nearest(picture: Pixels, height: number, width: number, box: Box): Pixe
 }
 
 function sampled(outputs: number, start: number, end: number): number[] {
-  const step = (end - start) / outputs;
+  const step = Math.fround(end - start) / outputs;
   let at = start + step * 0.5;
   // summed up and not multiplied: rounding then falls as it does in Pillow
   return Array.from({ length: outputs }, () => {
@@ -90,7 +96,7 @@ interface Taps {
 
 /** For each output the inputs that it mixes. */
 function taps(length: number, start: number, end: number, outputs: number, filter: Filter): Taps[] {
-  const scale = (end - start) / outputs;
+  const scale = Math.fround(end - start) / outputs;
   const spread = Math.max(scale, 1);
   const support = filter.support * spread;
   return Array.from({ length: outputs }, (_, output) => {
