@@ -236,6 +236,10 @@ def _explained(row: Mapping[str, Any], language: str) -> list[list[str]]:
         )
         for peer, ratio in row["faster_than"].items()
     ]  # fmt: skip
+    lines += [
+        line(f"{row['method']}, engine=fused", peer, word("faster", language, ratio=ratio), "")
+        for peer, ratio in row.get("fused_faster_than", {}).items()
+    ]
     return lines
 
 
