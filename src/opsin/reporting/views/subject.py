@@ -31,6 +31,7 @@ class Subject:
 
     Attributes:
         images: the pictures that can be looked at.
+        others: opens another subject by its id; None where the host has only this one.
     """
 
     def __init__(self, name: str, run: Run | None, model: Callable[[], Classifier] | None) -> None:
@@ -38,6 +39,7 @@ class Subject:
         self.run = run
         self._open_model = model
         self.images = Images(run, lambda: self.data)
+        self.others: Callable[[str], Subject] | None = None
 
     @classmethod
     def of(cls, thing: Classifier | Run | str | Path) -> Subject:
@@ -114,14 +116,27 @@ class Subject:
             return self.material.classes
         return self.model.classes or ()
 
-    def forget(self) -> None:
-        """Read the run's records anew when they are next asked for: a training goes on."""
+    def forget(self, *, model: bool = True) -> None:
+        """Read the run's records anew when they are next asked for: a training goes on.
+
+        Args:
+            model: its weights are others too.
+        """
         if self.run is not None:
             self.run = Run(self.run.path)
-            self.__dict__.pop("material", None)
-            self.__dict__.pop("model", None)
-            self.__dict__.pop("model_missing", None)
+            for name in ("material", *(("model", "model_missing") if model else ())):
+                self.__dict__.pop(name, None)
             self.images.follow(self.run)
+
+    def other(self, id: str) -> Subject:
+        """Another subject of the same host, to compare with.
+
+        Raises:
+            OpsinError: the host has only this one, or no such one.
+        """
+        if self.others is None:
+            raise OpsinError(f"{self.name} is the only model here; opsin studio opens several")
+        return self.others(id)
 
     def seen(self, ids: Sequence[str]) -> list[Seen]:
         """The pictures of some ids.
