@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 RUN := runs/digits
 
-.PHONY: demo test lint bench clean system-packages
+.PHONY: demo test lint bench web web-test screenshots clean system-packages
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/opsin demo digits
 
-test: $(VENV)/test.stamp system-packages lint
+test: $(VENV)/test.stamp system-packages lint web-test
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/test.stamp
@@ -18,6 +18,21 @@ lint: $(VENV)/test.stamp
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/pyright
+
+# The views. What is built is committed, so that nobody needs Node to use them.
+web: web/node_modules/.stamp
+	@cd web && npm run --silent build
+
+web-test: web/node_modules/.stamp
+	@cd web && npm run --silent check && npm run --silent test
+
+screenshots: $(VENV)/test.stamp system-packages
+	@$(BIN)/python docs/screenshots.py
+
+web/node_modules/.stamp: web/package.json web/package-lock.json
+	@echo "installing what the views are built with"
+	@cd web && npm ci --silent
+	@touch $@
 
 bench: $(VENV)/bench.stamp
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
@@ -51,4 +66,4 @@ system-packages:
 	fi
 
 clean:
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) web/node_modules build dist .pytest_cache .ruff_cache .hypothesis
