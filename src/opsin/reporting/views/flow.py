@@ -7,19 +7,25 @@ Units, positions and boxes of these answers are in that form.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
+import torch
 
 from opsin.errors import OpsinError
 from opsin.inference.answers import Progress
+from opsin.records.trace import Graph, Node
+from opsin.reporting.views.images import fitted
+from opsin.reporting.views.moving import Move
+from opsin.reporting.views.shown import Levels, map_shape
 from opsin.reporting.views.subject import Subject
+from opsin.reporting.views.traced import Pass, given_of, pass_of, traced_of
 
 SIDE = 56
+ORIGINAL_SIDE = 320
 LARGEST_FILE = 64 * 2**20
-Shift = Annotated[list[float], Field(min_length=2, max_length=2)]
-Unit = Annotated[list[int], Field(min_length=3, max_length=3)]
+Shift = tuple[float, float]
+Unit = tuple[int, int, int]
 
 
 def put(
@@ -34,12 +40,23 @@ def put(
 
     Returns:
         id: under which the other questions take it; name; size: [height, width].
+
+    Raises:
+        OpsinError: neither or both were given, or they are no picture.
     """
+    if (pixels is None) == (file is None):
+        raise OpsinError(
+            f"put was given {'neither pixels nor a file' if file is None else 'pixels and a file'}; give one"
+        )
+    if file is not None and (file.dtype != np.uint8 or file.nbytes > LARGEST_FILE):
+        raise OpsinError(f"{name or 'the file'} has {file.nbytes} bytes; expected at most {LARGEST_FILE // 2**20} MiB")
+    kept = subject.images.put(pixels, name) if pixels is not None else subject.images.put_file(file.tobytes(), name)
+    return {"id": kept.id, "name": kept.name, "size": list(kept.pixels.shape[:2])}
 
 
 def input(
     subject: Subject, *, progress: Progress, image: str,  # noqa: ARG001
-    shift: Shift = [0, 0], rotate: float = 0, scale: float = 1,  # noqa: B006
+    shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """A picture and what the network gets of it.
 
@@ -54,6 +71,29 @@ def input(
         pixels: uint8 `(h, w, c)`, what the network sees, moved, before it is normalised;
         tensor: float32 `(c, h, w)`, as the network gets it; mean, std: lists with one number per channel.
     """
+    seen = subject.images[image]
+    given = given_of(subject, seen, Move(shift, rotate, scale))
+    preprocess = subject.model.preprocess
+    assert preprocess is not None
+    return {
+        "image": image,
+        "name": seen.name,
+        "label": seen.label,
+        "original": _original(seen.pixels),
+        "original_size": list(seen.pixels.shape[:2]),
+        "geometry": list(given.geometry),
+        "pixels": given.pixels,
+        "tensor": given.tensor[0].float().cpu().numpy(),
+        "mean": list(preprocess.mean),
+        "std": list(preprocess.std),
+    }
+
+
+def _original(pixels: np.ndarray) -> np.ndarray:
+    """uint8 `(h, w, c)`: the picture, no larger than it is shown."""
+    if max(pixels.shape[:2]) <= ORIGINAL_SIDE:
+        return pixels
+    return fitted(pixels, ORIGINAL_SIDE)
 
 
 def graph(subject: Subject, *, progress: Progress, image: str | None = None) -> dict[str, Any]:
@@ -65,11 +105,15 @@ def graph(subject: Subject, *, progress: Progress, image: str | None = None) -> 
         "" where the network fails before; failed: {node, module, operation, message, inputs} or None; exported; note;
         parameters: {name in the state dict: shape}.
     """
+    inputs = None if image is None else given_of(subject, subject.images[image], Move()).tensor
+    traced = traced_of(subject, inputs, progress)
+    used = {name for node in traced.graph.nodes for name in node.weights.values()}
+    return {**traced.graph.as_dict(), "parameters": {name: list(traced.weight(name).shape) for name in sorted(used)}}
 
 
 def maps(
     subject: Subject, *, progress: Progress, image: str, layers: list[str] | str = "all",  # noqa: ARG001
-    shift: Shift = [0, 0], rotate: float = 0, scale: float = 1,  # noqa: B006
+    shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
     side: int | None = SIDE, exact: bool = False, channels: list[int] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What layers make of a picture.
@@ -88,11 +132,47 @@ def maps(
         255 stand for: the channel's own smallest and largest value before shrinking; size: [h, w] of the whole maps}.
         Nodes that the network does not reach are left out.
     """
+    found = pass_of(subject, image, Move(shift, rotate, scale))
+    logits = found.logits(subject.model)
+    return {
+        "probabilities": None if logits is None else probabilities(logits),
+        "logits": logits,
+        "layers": {
+            node.name: _maps(found, node, side=side, exact=exact, channels=channels)
+            for node in _wanted(found.traced.graph, layers)
+            if node.name in found.values
+        },
+    }
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """float32 softmax over the last axis."""
+    return torch.from_numpy(logits).double().softmax(-1).float().numpy()
+
+
+def _wanted(graph: Graph, layers: list[str] | str) -> list[Node]:
+    if layers == "all":
+        return list(graph.nodes)
+    return [graph.node(name) for name in ([layers] if isinstance(layers, str) else layers)]
+
+
+def _maps(found: Pass, node: Node, *, side: int | None, exact: bool, channels: list[int] | None) -> dict[str, Any]:
+    shape = map_shape(node.shape)
+    whole = found.numbers(node).reshape(shape)
+    if channels is not None:
+        outside = [channel for channel in channels if not 0 <= channel < shape[0]]
+        if outside:
+            raise OpsinError(f"channel {outside[0]} of {node.name} was asked for; it has {shape[0]}")
+        whole = whole[channels]
+    size = {"size": list(shape[1:])}
+    if exact:
+        return {"values": whole, "low": whole.min(axis=(1, 2)), "high": whole.max(axis=(1, 2)), **size}
+    return {**Levels.of(whole, side).as_dict(), **size}
 
 
 def trace(
-    subject: Subject, *, progress: Progress, image: str, layer: str, unit: Unit,  # noqa: ARG001
-    shift: Shift = [0, 0], rotate: float = 0, scale: float = 1,  # noqa: B006
+    subject: Subject, *, progress: Progress, image: str, layer: str, unit: Unit,
+    shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """The arithmetic of one number.
 
@@ -115,7 +195,7 @@ def trace(
     """
 
 
-def fields(subject: Subject, *, progress: Progress, layer: str, unit: Unit, image: str | None = None) -> dict[str, Any]:  # noqa: ARG001
+def fields(subject: Subject, *, progress: Progress, layer: str, unit: Unit, image: str | None = None) -> dict[str, Any]:
     """What one number can depend on, in every node before and in the input.
 
     Args:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from opsin.errors import OpsinError
 from opsin.inference.answers import Progress
-from opsin.reporting.views import overview
+from opsin.reporting.views import film, filters, flow, overview, response
 from opsin.reporting.views.subject import Subject
 
 AnswerFunction = Callable[..., dict[str, Any]]
@@ -35,6 +35,16 @@ QUESTIONS: Mapping[str, Question] = {
     "subject": Question(overview.subject),
     "images": Question(overview.images),
     "thumbnails": Question(overview.thumbnails),
+    "steps": Question(film.steps),
+    "probe": Question(film.probe),
+    "snapshot": Question(film.snapshot),
+    "filters": Question(filters.filters),
+    "gabor": Question(filters.gabor, slow=True),
+    "put": Question(flow.put),
+    "input": Question(flow.input),
+    "graph": Question(flow.graph),
+    "maps": Question(flow.maps),
+    "response": Question(response.response),
 }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import torch
 from pydantic import Field
 
 from opsin.inference.answers import Progress
-from opsin.reporting.views.flow import Shift
+from opsin.reporting.views.flow import Shift, probabilities
+from opsin.reporting.views.moving import Move
 from opsin.reporting.views.subject import Subject
+from opsin.reporting.views.traced import given_of
 
 Change = Literal["shift_y", "shift_x", "rotate", "scale"]
 
@@ -16,7 +21,7 @@ Change = Literal["shift_y", "shift_x", "rotate", "scale"]
 def response(
     subject: Subject, *, progress: Progress, image: str, change: Change,  # noqa: ARG001
     values: Annotated[list[float], Field(min_length=1, max_length=200)],
-    shift: Shift = [0, 0], rotate: float = 0, scale: float = 1,  # noqa: B006
+    shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """The answers to one picture while one way of moving it takes several values and the others stay.
 
@@ -28,3 +33,20 @@ def response(
     Returns:
         change; values: float32 `(v,)`; probabilities: float32 `(v, classes)`.
     """
+    seen = subject.images[image]
+    moves = [_changed(Move(shift, rotate, scale), change, value) for value in values]
+    inputs = torch.cat([given_of(subject, seen, move).tensor for move in moves])
+    logits = subject.model.logits(inputs, batch_size=32).numpy()
+    return {"change": change, "values": np.array(values, np.float32), "probabilities": probabilities(logits)}
+
+
+def _changed(move: Move, change: Change, value: float) -> Move:
+    match change:
+        case "shift_y":
+            return dataclasses.replace(move, shift=(value, move.shift[1]))
+        case "shift_x":
+            return dataclasses.replace(move, shift=(move.shift[0], value))
+        case "rotate":
+            return dataclasses.replace(move, rotate=value)
+        case "scale":
+            return dataclasses.replace(move, scale=value)

@@ -92,8 +92,7 @@ class Levels:
 
     Attributes:
         values: uint8 `(c, h, w)`.
-        low, high: float32 `(c,)`: the smallest and largest value of each channel before anything was shrunk; NaN and
-            infinities left aside.
+        low, high: float32 `(c,)`: the smallest and largest value of each channel before anything was shrunk.
     """
 
     values: np.ndarray
@@ -102,7 +101,7 @@ class Levels:
 
     @classmethod
     def of(cls, maps: np.ndarray, side: int | None) -> Levels:
-        """Float maps `(c, h, w)`, their longer side at most `side` cells (None: whole). NaN becomes the lowest level."""
+        """Float maps `(c, h, w)`, their longer side at most `side` cells (None: whole); NaN, inf count as 0."""
         maps = maps if np.isfinite(maps).all() else np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0)
         low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
         shrunk = maps if side is None else shrunk_maps(maps, side)
