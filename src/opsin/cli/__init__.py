@@ -21,6 +21,7 @@ VERBS = {
     "explain": "Show where in images a model's answers come from.",
     "check": "Explain images, and measure how faithful the maps are to the model.",
     "compare": "Where two models differ, and whether that is chance.",
+    "studio": "Look into networks in the browser: what they see, how they learned.",
     "report": "Write a run's report as one HTML file.",
     "methods": "List methods of explanation, and which to begin with.",
     "models": "List networks with their size and speed.",

@@ -16,7 +16,7 @@ from opsin.errors import CheckFailed, OpsinError
 from opsin.models.build import build_model
 from opsin.models.classifier import Classifier
 from opsin.models.load import PYTORCH, load_model
-from opsin.models.sources.own_code import is_code
+from opsin.models.sources.names import is_code
 
 if TYPE_CHECKING:
     from opsin.data.dataset import Dataset

@@ -14,6 +14,7 @@ from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError, did_you_mean, first_line
 from opsin.models.classifier import Classifier
 from opsin.models.sources import own_code, packaged, timm_networks, torchvision_networks
+from opsin.models.sources.names import is_code
 from opsin.models.sources.order import Delivery, Order, Size, seeded
 from opsin.models.zoo.index import ZOO
 
@@ -146,7 +147,7 @@ def _build(order: Order, name: str | Callable[..., Any]) -> Delivery:
                 "network that exists with opsin.Classifier(module, classes=..., preprocess=...)"
             )
         return own_code.build(order, name)
-    if own_code.is_code(name):
+    if is_code(name):
         return own_code.build(order)
     source, slash, inner = name.partition("/")
     builders = {"timm": timm_networks.build, "torchvision": torchvision_networks.build}

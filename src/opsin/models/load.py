@@ -16,7 +16,7 @@ from opsin.files import read_json
 from opsin.models.black_box import open_onnx
 from opsin.models.build import build_model, class_names, rebuild
 from opsin.models.classifier import FORMAT, Classifier
-from opsin.models.sources.own_code import is_code
+from opsin.models.sources.names import is_code
 from opsin.models.weights import load_weights, read_metadata
 
 PYTORCH = (".pth", ".pt", ".ckpt", ".bin")

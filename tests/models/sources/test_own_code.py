@@ -8,7 +8,7 @@ import torch
 
 from opsin.errors import OpsinError
 from opsin.models.build import build_model
-from opsin.models.sources.own_code import is_code
+from opsin.models.sources.names import is_code
 
 SOURCE = """
 from torch import nn

@@ -24,12 +24,6 @@ CLASSES = ("classes", "num_classes", "n_classes")
 CHANNELS = ("channels", "in_channels", "in_chans")
 
 
-def is_code(name: str) -> bool:
-    """Whether `name` reads as `file.py:Name` or `module:Name`."""
-    left, colon, right = name.rpartition(":")
-    return bool(colon and left) and right.isidentifier()
-
-
 def build(order: Order, factory: Callable[..., Any] | None = None) -> Delivery:
     """Build a person's own network.
 

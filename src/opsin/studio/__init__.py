@@ -1,0 +1,1 @@
+"""The studio: a page on this machine that looks into networks. A server that asks, and workers that answer."""

@@ -1,0 +1,175 @@
+"""The subjects that are open: each with its workers and the pages that look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from opsin.errors import OpsinError
+from opsin.studio.follow import Written, changed_questions, written
+from opsin.studio.lanes import Asked, Lane, Own, Process, Reply, Told
+from opsin.studio.runs import Entry, Place
+
+MOST = 4  # subjects open at once: each takes a process or two, with PyTorch and a network in them
+IDLE = 300.0  # seconds after the last page has gone in which a subject stays open, for a page that is loaded again
+
+
+class Watcher(Protocol):
+    """A page, as far as the desk has to do with it."""
+
+    def push(self, content: Mapping[str, Any]) -> None:
+        """Tell it something that it did not ask for."""
+        ...
+
+
+class OpenSubject:
+    """One open subject: questions go to its quick or its slow lane."""
+
+    def __init__(self, entry: Entry, start: Callable[[str], Awaitable[Process]]) -> None:
+        self.entry = entry
+        self.pages: set[Watcher] = set()
+        self.left = time.monotonic()
+        self.seen: Written = written(entry.path) if entry.kind == "run" and entry.path is not None else {}
+        own = Own()
+        self._quick, self._slow = Lane("quick", start, own), Lane("slow", start, own)
+        self._warming = asyncio.ensure_future(self._quick.warm())
+
+    async def open(self) -> None:
+        """Have it open.
+
+        Raises:
+            OpsinError: it cannot be opened.
+        """
+        await self._quick.open()
+
+    async def ask(self, asked: Asked, told: Told) -> Reply:
+        """The answer to a question.
+
+        Raises:
+            OpsinError: there is none, and why.
+        """
+        if not self._quick.known:
+            await self.open()
+        lane = self._slow if asked.question in self._quick.slow else self._quick
+        return await lane.ask(asked, told)
+
+    def changes(self) -> list[str]:
+        """The questions whose answers may have changed since this was last asked."""
+        if not self.seen or self.entry.path is None:
+            return []
+        before, self.seen = self.seen, written(self.entry.path)
+        names, known = changed_questions(before, self.seen), self._quick.known
+        return sorted(known) if "*" in names else names
+
+    def close(self) -> list[Process]:
+        """End its workers; returns those that were running."""
+        self._warming.cancel()
+        return [process for lane in (self._quick, self._slow) if (process := lane.close()) is not None]
+
+
+class Desk:
+    """Opens subjects and closes them again.
+
+    Args:
+        place: what there is.
+        command: starts a worker.
+        most: how many subjects can be open at once.
+    """
+
+    def __init__(self, place: Place, command: Sequence[str], most: int = MOST) -> None:
+        self.shelf = place.shelf
+        self.pages: set[Watcher] = set()
+        self._told, self._command, self._most = place.told(), command, most
+        self._open: dict[str, OpenSubject] = {}
+        self._spare: asyncio.Task[Process] | None = None
+        self._dying: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Start a process ahead: importing PyTorch takes longer than a person likes to wait for the first page. What
+        the command line named is opened at once.
+
+        Raises:
+            OpsinError: it cannot be opened.
+        """
+        self._spare = asyncio.ensure_future(Process.start(self._command))
+        if self.shelf.given is not None:
+            await self._seat(self.shelf.given).open()
+
+    async def sit(self, page: Watcher, id: str) -> OpenSubject:
+        """Open a subject for a page, or join the pages that look at it.
+
+        Raises:
+            OpsinError: it is not there, or too many are open.
+        """
+        entry = await asyncio.to_thread(self.shelf.find, id)
+        subject = self._open.get(id) or self._seat(entry)
+        subject.pages.add(page)
+        return subject
+
+    def leave(self, page: Watcher) -> None:
+        """A page has gone."""
+        self.pages.discard(page)
+        for subject in self._open.values():
+            if page in subject.pages:
+                subject.pages.discard(page)
+                subject.left = time.monotonic()
+
+    def looked_at(self) -> list[OpenSubject]:
+        """The subjects that a page shows."""
+        return [subject for subject in self._open.values() if subject.pages]
+
+    def tidy(self) -> None:
+        """Close what no page has shown for a while."""
+        for id, subject in list(self._open.items()):
+            if not subject.pages and time.monotonic() - subject.left > IDLE:
+                self._close(id)
+
+    async def close(self) -> None:
+        """End every worker and wait until they are gone."""
+        for id in list(self._open):
+            self._close(id)
+        if self._spare is not None:
+            self._end(await self._spare)
+        await asyncio.gather(*self._dying)
+
+    def _seat(self, entry: Entry) -> OpenSubject:
+        if len(self._open) >= self._most:
+            idle = [id for id, subject in self._open.items() if not subject.pages]
+            if not idle:
+                raise OpsinError(f"{self._most} models are open, each in a page of its own; close one of the pages")
+            self._close(min(idle, key=lambda id: self._open[id].left))
+        subject = self._open[entry.id] = OpenSubject(entry, lambda lane: self._start(entry.id, lane))
+        return subject
+
+    def _close(self, id: str) -> None:
+        for process in self._open.pop(id).close():
+            self._end(process)
+
+    def _end(self, process: Process) -> None:
+        process.kill()
+        task = asyncio.ensure_future(process.gone())
+        self._dying.add(task)
+        task.add_done_callback(self._dying.discard)
+
+    async def _start(self, id: str, lane: str) -> Process:
+        """A process with a subject open. One in which it cannot be opened is kept for the next try."""
+        spare, self._spare = self._spare, None
+        process = await (spare or asyncio.ensure_future(Process.start(self._command)))
+        try:
+            await process.open({**self._told, "id": id}, lane)
+        except BaseException as error:
+            if isinstance(error, OpsinError) and self._spare is None:
+                self._spare = _done(process)
+            else:
+                self._end(process)
+            raise
+        return process
+
+
+def _done(process: Process) -> asyncio.Task[Process]:
+    async def itself() -> Process:
+        return process
+
+    return asyncio.ensure_future(itself())
