@@ -79,7 +79,7 @@ def answer(
 @cache
 def _arguments(function: AnswerFunction) -> type[BaseModel]:
     """The arguments of an answer function as a Pydantic model, from its signature."""
-    hints = get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)  # with the bounds of numbers
     fields: dict[str, Any] = {
         name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
         for name, parameter in inspect.signature(function).parameters.items()
