@@ -7,15 +7,24 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
-
 from tests.conftest import missing
+from torch import Tensor, nn
+
+import opsin
 from opsin.data.decode import from_array
 from opsin.data.preprocess import Preprocess
+from opsin.explanation.tracing.graph import trace_graph
+from opsin.reporting.views.moving import Move, moved
+from opsin.reporting.views.offline import program, why_not
+from opsin.reporting.views.shown import Levels
 from opsin.reporting.views.wire import encode, pack
 
 WEB = Path(__file__).parents[3] / "web"
@@ -70,19 +79,128 @@ def write_pictures(folder: Path) -> None:
         write(folder, f"picture-{name}-of-{source}", fixture)
 
 
+MOVES = [((0, 0), 0, 1), ((1, -2), 0, 1), ((0.5, 0.25), 0, 1), ((0, 0), 33, 1), ((3, 0), -120, 0.7), ((0, 0), 0, 2.5)]
+
+
+def write_moved(folder: Path) -> None:
+    for mode in ("L", "RGB"):
+        pixels = photo(mode)
+        moves = [
+            {"shift": list(shift), "rotate": rotate, "scale": scale, "moved": moved(pixels, Move(shift, rotate, scale))}
+            for shift, rotate, scale in MOVES
+        ]
+        write(folder, f"moved-{mode}", {"pixels": pixels, "moves": moves})
+
+
+SHOWN = {"whole": ((3, 7, 9), None), "side-4": ((3, 7, 9), 4), "flat": ((5, 1, 1), 56), "side-56": ((2, 130, 61), 56)}
+
+
+def write_shown(folder: Path) -> None:
+    for name, (shape, side) in SHOWN.items():
+        maps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        maps[0] = 2.0  # a channel without any spread
+        maps[-1, -1, -1] = np.nan
+        write(folder, f"shown-{name}", {"maps": maps, "side": side, **Levels.of(maps, side).as_dict()})
+
+
+class Everything(nn.Module):
+    """A network of one's own with what many have: groups, dilation, a padding of "same", every kind of pool, joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding="same", dilation=2)
+        self.norm = nn.BatchNorm2d(8)
+        self.grouped = nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=4)
+        self.wide = nn.Conv2d(12, 8, 3, padding=2, dilation=2, bias=False)
+        self.group_norm = nn.GroupNorm(4, 8)
+        self.instance = nn.InstanceNorm2d(8, affine=True)
+        self.prelu = nn.PReLU(8)
+        self.acts = nn.ModuleList(
+            [nn.ReLU6(), nn.LeakyReLU(0.1), nn.ELU(0.7), nn.CELU(1.3), nn.SELU(), nn.GELU(), nn.GELU("tanh"), nn.SiLU(),
+             nn.Mish(), nn.Hardswish(), nn.Hardsigmoid(), nn.Sigmoid(), nn.LogSigmoid(), nn.Tanh(), nn.Softplus(2),
+             nn.Hardtanh(-0.5, 0.7), nn.ReLU()]
+        )  # fmt: skip
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.register_buffer("shift", torch.linspace(-1, 1, 8)[:, None, None])
+        self.scale = nn.Parameter(torch.tensor(1.5))
+        self.ends = nn.Linear(8 * 9 + 8 + 8, 5)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(x))
+        x = self.wide(F.relu(self.grouped(F.pad(x, (1, 0, 2, 1), value=0.1))))
+        x = self.prelu(self.group_norm(x) + self.instance(x))
+        x = torch.cat([act(x)[:, at % 8 : at % 8 + 1] for at, act in enumerate(self.acts)], dim=1)
+        x = F.max_pool2d(x, 3, stride=2, padding=1, ceil_mode=True) - F.avg_pool2d(x, 3, 2, 1, True, False)
+        left, right = torch.chunk(x[:, :16], 2, dim=1)
+        x = (left * torch.sigmoid(right) + self.shift) / (1.5 + right.abs()) * self.scale
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = F.layer_norm(tokens, (8,)) + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        query, key = tokens.split([4, 4], dim=-1)
+        weights = torch.softmax(query @ key.transpose(-2, -1) * 0.5, dim=-1)
+        mixed = torch.bmm(weights, tokens).mean(1)
+        pooled = F.adaptive_avg_pool2d(x, (3, 3)).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1), mixed
+        joined = self.dropout(torch.cat(pooled, 1))
+        return self.ends(torch.clamp(joined, -3.0, 3.0)).neg().exp().log().unsqueeze(0).squeeze(0)
+
+
+def zoo(name: str, channels: int, size: int, **options: object) -> nn.Module:
+    return opsin.build_model(name, 10, channels, size, seed=1, options=options).module
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "lenet5": (lambda: zoo("lenet5", 1, 28), (1, 28, 28)),
+    "lenet5-max": (lambda: zoo("lenet5", 1, 32, activation="relu", pooling="max"), (1, 32, 32)),
+    "seed_cnn": (lambda: zoo("seed_cnn", 1, 28), (1, 28, 28)),
+    "simple_cnn": (lambda: zoo("simple_cnn", 1, 30), (1, 30, 30)),
+    "conv_bn": (lambda: zoo("conv_bn", 1, 28, activation="hardswish", skip=True), (1, 28, 28)),
+    "resnet_small": (lambda: zoo("resnet_small", 3, 32), (3, 32, 32)),
+    "vit_small": (lambda: zoo("vit_small", 3, 32, depth=2), (3, 32, 32)),
+    "everything": (Everything, (3, 21, 18)),
+}
+
+
+def lived(make: Callable[[], nn.Module], shape: tuple[int, int, int]) -> tuple[nn.Module, Tensor]:
+    """A network whose statistics and biases are not those of a fresh one, and an image for it."""
+    torch.manual_seed(0)
+    module = make().eval()
+    with torch.no_grad():
+        for tensor in [*module.parameters(), *module.buffers()]:
+            if tensor.is_floating_point():
+                tensor.add_(torch.rand_like(tensor) * 0.1)  # variances stay positive
+    return module, torch.randn(1, *shape)
+
+
+def write_networks(folder: Path) -> None:
+    for name, (make, shape) in NETWORKS.items():
+        module, inputs = lived(make, shape)
+        traced = trace_graph(module, inputs)
+        values = traced.run(inputs)
+        assert why_not(traced, values) is None
+        shown = {node.name: values[node.name].detach().numpy() for node in traced.graph.nodes}
+        fixture = {"network": program(traced, values), "input": inputs[0].numpy(), "values": shown}
+        write(folder, f"network-{name}", fixture)
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory) -> dict[str, str]:
     """What vitest found: the title of each comparison -> "" or what was different."""
     if shutil.which("node") is None or not (WEB / "node_modules" / "vitest").is_dir():
         missing("node with web/node_modules")
     folder = tmp_path_factory.mktemp("fixtures")
-    write_pictures(folder)
+    for writer in (write_pictures, write_moved, write_shown, write_networks):
+        writer(folder)
     result = folder / "result.json"
     arguments = ["run", "tests/evaluator/parity.test.ts", "--reporter=json", f"--outputFile={result}"]
     done = subprocess.run(
         ["node", "node_modules/vitest/vitest.mjs", *arguments],
-        cwd=WEB, env=os.environ | {"OPSIN_FIXTURES": str(folder)}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=WEB,
+        env=os.environ | {"OPSIN_FIXTURES": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     if not result.exists():
         pytest.fail(f"vitest did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     (suite,) = json.loads(result.read_text())["testResults"]
@@ -93,3 +211,18 @@ def compared(tmp_path_factory) -> dict[str, str]:
 @pytest.mark.parametrize("name", [case[0] for case in PICTURES])
 def test_a_picture_becomes_the_same_input_as_in_python(compared, name, source):
     assert compared[f"picture-{name}-of-{source}"] == ""
+
+
+@pytest.mark.parametrize("name", ["L", "RGB"])
+def test_a_picture_moves_as_in_python(compared, name):
+    assert compared[f"moved-{name}"] == ""
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_maps_become_the_same_bytes(compared, name):
+    assert compared[f"shown-{name}"] == ""
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_node_has_the_value_that_it_has_in_pytorch(compared, name):
+    assert compared[f"network-{name}"] == ""

@@ -1,3 +1,4 @@
+/// <reference types="node" />
 /** What a Python test wrote for the parity tests: one WebSocket message per file, as the hosts exchange them. */
 
 import { readdirSync, readFileSync } from "node:fs";

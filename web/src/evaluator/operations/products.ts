@@ -49,39 +49,18 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return { shape: [...outer, n, m], data };
 }
 
-export interface AttentionSettings {
-  readonly mask: Tensor | null;
-  readonly causal: boolean;
-  readonly scale: number;
-}
-
-/** The attention weights softmax(q k' scale + mask): (..., queries, keys). */
-export function attentionWeights(query: Tensor, key: Tensor, settings: AttentionSettings): Tensor {
+/** q k' scale + mask: (..., queries, keys); -Infinity where a causal mask forbids. Without a scale 1 / sqrt(width). */
+export function attentionScores(query: Tensor, key: Tensor, mask: Tensor | null, causal: boolean, scale: number | null): Tensor {
   const scores = matmul(query, lastTwoSwapped(key));
   const [queries, keys] = scores.shape.slice(-2) as [number, number];
-  const { mask, causal, scale } = settings;
+  const factor = scale ?? 1 / Math.sqrt(query.shape.at(-1)!);
   const added = mask === null ? null : offsets(scores.shape, broadcastStrides(mask.shape, scores.shape));
-  for (let row = 0; row < scores.data.length / keys; row++) {
-    const values = scores.data.subarray(row * keys, (row + 1) * keys);
-    for (let column = 0; column < keys; column++) {
-      const more = added === null ? 0 : mask!.data[added[row * keys + column]!]!;
-      values[column] = causal && column > row % queries ? -Infinity : values[column]! * scale + more;
-    }
-    softmaxRow(values);
+  for (let at = 0; at < scores.data.length; at++) {
+    const more = added === null ? 0 : mask!.data[added[at]!]!;
+    const hidden = causal && at % keys > Math.floor(at / keys) % queries;
+    scores.data[at] = hidden ? -Infinity : scores.data[at]! * factor + more;
   }
   return scores;
-}
-
-/** softmax(q k' scale + mask) v, as torch.nn.functional.scaled_dot_product_attention without dropout. */
-export function attention(query: Tensor, key: Tensor, value: Tensor, settings: AttentionSettings): Tensor {
-  return matmul(attentionWeights(query, key, settings), value);
-}
-
-function softmaxRow(values: Float32Array): void {
-  const largest = values.reduce((most, value) => Math.max(most, value), -Infinity);
-  let total = 0;
-  for (const value of values) total += Math.exp(value - largest);
-  for (let index = 0; index < values.length; index++) values[index] = Math.exp(values[index]! - largest) / total;
 }
 
 function lastTwoSwapped(tensor: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { attention, attentionWeights, linear, matmul } from "../../../src/evaluator/operations/products.ts";
+import { attentionScores, linear, matmul } from "../../../src/evaluator/operations/products.ts";
 import { at, built, difference, random, tensor } from "../random.ts";
 
 describe("products", () => {
@@ -23,22 +23,17 @@ describe("products", () => {
     expect(() => matmul(a, random([3, 4, 2], 1))).toThrow("do not fit");
   });
 
-  it("attention weights are shares, and a causal mask hides what comes later", () => {
-    const [query, key, value] = [random([1, 2, 3, 4], 1), random([1, 2, 3, 4], 2), random([1, 2, 3, 4], 3)];
-    const settings = { mask: null, causal: true, scale: 0.5 };
-    const weights = attentionWeights(query, key, settings);
-    expect(at(weights, 0, 1, 0, 0)).toBe(1);
-    expect(at(weights, 0, 1, 1, 2)).toBe(0);
-    for (let row = 0; row < 6; row++) {
-      expect(weights.data.subarray(row * 3, row * 3 + 3).reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 6);
-    }
-    expect(at(attention(query, key, value, settings), 0, 1, 0, 2)).toBeCloseTo(at(value, 0, 1, 0, 2), 6);
+  it("attention scores: query times key, scaled; a causal mask hides what comes later", () => {
+    const [query, key] = [random([1, 2, 3, 4], 1), random([1, 2, 3, 4], 2)];
+    const scores = attentionScores(query, key, null, true, null);
+    const slow = built([1, 2, 3, 3], (n, head, q, k) =>
+      k! > q! ? -Infinity : [0, 1, 2, 3].reduce((sum, i) => sum + at(query, n!, head!, q!, i) * at(key, n!, head!, k!, i), 0) / 2);
+    slow.data.forEach((value, index) => expect(scores.data[index]).toBeCloseTo(value, 5));
   });
 
-  it("attention adds its mask to the scores", () => {
-    const zero = tensor([1, 2, 1], [0, 0]);
-    const mask = tensor([2, 2], [0, Math.log(3), 0, -Infinity]);
-    const weights = attentionWeights(zero, zero, { mask, causal: false, scale: 1 });
-    expect([...weights.data].map((share) => share.toFixed(5))).toEqual(["0.25000", "0.75000", "1.00000", "0.00000"]);
+  it("attention adds its mask to the scores, for every head", () => {
+    const one = tensor([2, 2, 1], [1, 1, 1, 1]);
+    const mask = tensor([2, 2], [0, 5, 0, -Infinity]);
+    expect([...attentionScores(one, one, mask, false, 0.5).data]).toEqual([0.5, 5.5, 0.5, -Infinity, 0.5, 5.5, 0.5, -Infinity]);
   });
 });

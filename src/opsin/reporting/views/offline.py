@@ -1,0 +1,238 @@
+"""What a report carries so that the browser alone can run the network: its graph, weights and Preprocess.
+
+`web/src/evaluator` runs it. It knows the operations of SUPPORTED; a network that uses another is not live in a report,
+and the reason names the operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opsin.errors import OpsinError
+from opsin.explanation.tracing.calls import Call, Ref, Weight
+from opsin.explanation.tracing.graph import Traced, trace_graph
+from opsin.reporting.views.images import Seen
+from opsin.reporting.views.subject import Subject
+
+MOST_PARAMETERS = 500_000
+MOST_PICTURE_BYTES = 4 * 2**20
+
+_ACTIVATIONS = {
+    "relu": "", "relu6": "min_val max_val", "hardtanh": "min_val max_val", "leaky_relu": "negative_slope",
+    "elu": "alpha scale input_scale", "celu": "alpha", "selu": "", "gelu": "approximate", "silu": "", "mish": "",
+    "hardswish": "", "hardsigmoid": "", "sigmoid": "", "log_sigmoid": "", "tanh": "", "softplus": "beta threshold",
+    "clamp": "min max", "exp": "", "log": "", "sqrt": "", "rsqrt": "", "abs": "", "neg": "", "square": "",
+    "reciprocal": "",
+}  # fmt: skip
+SUPPORTED: Mapping[str, frozenset[str]] = {
+    name: frozenset(roles.split())
+    for name, roles in {
+        **{name: f"self {roles}" for name, roles in _ACTIVATIONS.items()},
+        "conv2d": "input weight bias stride padding dilation groups",
+        "linear": "input weight bias",
+        "matmul": "self other",
+        "bmm": "self mat2",
+        "attention_scores": "query key attn_mask scale is_causal",
+        "scaled_dot_product_attention": "query key value attn_mask dropout_p is_causal scale enable_gqa",
+        "batch_norm": "input weight bias running_mean running_var training momentum eps cudnn_enabled",
+        "layer_norm": "input normalized_shape weight bias eps cudnn_enable",
+        "group_norm": "input num_groups weight bias eps cudnn_enabled",
+        "instance_norm": "input weight bias running_mean running_var use_input_stats momentum eps cudnn_enabled",
+        "softmax": "self dim",
+        "log_softmax": "self dim",
+        "mean": "self dim keepdim",
+        "sum": "self dim keepdim",
+        "amax": "self dim keepdim",
+        "max": "self dim keepdim",
+        "max_pool2d": "self kernel_size stride padding dilation ceil_mode",
+        "avg_pool2d": "self kernel_size stride padding ceil_mode count_include_pad divisor_override",
+        "adaptive_avg_pool2d": "self output_size",
+        "adaptive_max_pool2d": "self output_size",
+        "add": "self other alpha",
+        "sub": "self other alpha",
+        "rsub": "self other alpha",
+        "mul": "self other",
+        "div": "self other",
+        "maximum": "self other",
+        "minimum": "self other",
+        "pow": "self exponent",
+        "prelu": "self weight",
+        "dropout": "input p train",
+        "feature_dropout": "input p train",
+        "cat": "tensors dim",
+        "stack": "tensors dim",
+        "flatten": "self start_dim end_dim",
+        "unflatten": "self dim sizes",
+        "reshape": "self shape size",
+        "permute": "self dims",
+        "transpose": "self dim0 dim1",
+        "expand": "self size implicit",
+        "squeeze": "self dim",
+        "unsqueeze": "self dim",
+        "select": "self dim index",
+        "slice": "self dim start end step split_size split_sizes chunks",
+        "pad": "self pad mode value",
+    }.items()
+}
+"""Operations that the evaluator knows -> the arguments that it takes; others have to be None."""
+
+
+def offline(subject: Subject, images: Sequence[str] | None = None) -> dict[str, Any] | str:
+    """What the browser needs to run a network by itself.
+
+    Args:
+        subject: what is looked at.
+        images: ids of the pictures to take along; None: the probe of its run. As many as fit into 4 MiB.
+
+    Returns:
+        Why the network cannot be live in a report, in a short clause; or, ready for `wire.pack`:
+        nodes: the input and what depends on it, in the order in which they run, each {name, module, operation, shape,
+        opens, settings, arguments, item}: arguments by their names in PyTorch's schema, a tensor as {node: name} or
+        {weight: name}; item: which of several outputs, or None;
+        output: name of the node that is the answer;
+        weights: {name: float32}, parameters and buffers by their names in the state dict; what the network's code holds
+        as constant/1 ...; nodes that do not depend on the image ("constant") by their own;
+        preprocess: the fields of Preprocess; classes;
+        pictures: [{id, name, label, prepared, pixels: uint8 (h, w, c)}].
+    """
+    if subject.model_missing is not None:
+        return subject.model_missing
+    model = subject.model
+    parameters = sum(item.numel() for item in model.module.parameters())
+    if parameters >= MOST_PARAMETERS:
+        return f"it has {parameters:,} weights; reports are live below {MOST_PARAMETERS:,}"
+    if model.preprocess is None:
+        return "it has no Preprocess, which says how a picture becomes its input"
+    shape = (1, model.preprocess.channels, model.preprocess.height, model.preprocess.width)
+    inputs = torch.zeros(shape, dtype=model._dtype(), device=model.device)
+    traced = trace_graph(model, inputs)
+    reason = why_not(traced, traced.run(inputs))
+    if reason is not None:
+        return reason
+    return {
+        **program(traced, traced.run(inputs)),
+        "preprocess": model.preprocess.model_dump(mode="json"),
+        "classes": list(subject.classes),
+        "pictures": _pictures(subject, images),
+    }
+
+
+def why_not(traced: Traced, values: Mapping[str, Tensor]) -> str | None:
+    """Why the evaluator cannot run a network, in a short clause that names the operation; None where it can.
+
+    Args:
+        traced: the network.
+        values: what every node gives for some image.
+    """
+    graph = traced.graph
+    if graph.failed is not None:
+        return f"it fails at {graph.failed.node}: {graph.failed.message}"
+    if not graph.exported:
+        return graph.note
+    tensors = {**values, **traced.state()}
+    for name in (node.name for node in graph.nodes if node.name in _running(traced)):
+        call = traced.calls[name]
+        taken = [name, *(ref.name for ref in call.refs), *call.weights.values()]
+        whole = next((item for item in taken if not tensors[item].is_floating_point()), None)
+        reason = _unsupported(call)
+        if reason is None and whole is not None:
+            reason = f"works with {tensors[whole].dtype} ({whole}), and only floating-point numbers run in a browser"
+        if reason is not None:
+            return f"{call.operation} (at {name}) {reason}"
+    return None
+
+
+def program(traced: Traced, values: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Nodes, output and weights of a network that the evaluator can run, as `offline` has them."""
+    state, weights = traced.state(), {}
+    running = _running(traced)
+    constants: list[Tensor] = []
+
+    def lowered(value: Any) -> Any:
+        match value:
+            case Ref():
+                return {"node": value.name}
+            case Weight():
+                weights[value.name] = _array(state[value.name])
+                return {"weight": value.name}
+            case Tensor():
+                constants.append(value)
+                weights[f"constant/{len(constants)}"] = _array(value)
+                return {"weight": f"constant/{len(constants)}"}
+            case list() | tuple():
+                return [lowered(item) for item in value]
+        return value
+
+    nodes = []
+    for node in traced.graph.nodes:
+        call = traced.calls.get(node.name) if node.name in running else None
+        arguments = {} if call is None else {role: lowered(value) for role, value in _arguments(call).items()}
+        item = None if call is None else call.item
+        shown = ("name", "module", "operation", "shape", "settings", "opens")
+        nodes.append({**{key: getattr(node, key) for key in shown}, "arguments": arguments, "item": item})
+        if node.operation == "constant":
+            weights[node.name] = _array(values[node.name])
+    return {"nodes": nodes, "output": traced.graph.output, "weights": weights}
+
+
+def _running(traced: Traced) -> set[str]:
+    """The nodes that depend on the image: the others are carried as they are."""
+    return {node.name for node in traced.graph.nodes if node.operation not in ("input", "constant")}
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    """The arguments that the evaluator needs; None and PyTorch's own types say nothing to it."""
+    if call.helper is not None:
+        return {"weights": call.helper, "value": call.arguments["value"]}
+    return {role: value for role, value in call.arguments.items() if value is not None and _known(value)}
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, Ref | Weight | Tensor | bool | int | float | str | list | tuple)
+
+
+def _unsupported(call: Call) -> str | None:
+    """Why the evaluator cannot compute a call."""
+    given = call.arguments
+    if call.operation not in SUPPORTED:
+        return "is not one of the operations that run in a browser"
+    unknown = [role for role, value in given.items() if value is not None and role not in SUPPORTED[call.operation]]
+    # a type of its own is no change where the numbers have it already; those that have not are found by their values
+    unknown = [role for role in unknown if role not in ("dtype", "rounding_mode") or given[role] != torch.float32]
+    if unknown:
+        return f"uses {unknown[0]}={given[unknown[0]]!r}, which does not run in a browser"
+    if any(isinstance(item, Tensor) and not item.is_floating_point() for item in given.values()):
+        return "takes whole numbers from the network's code"
+    odd = {
+        "mode": given.get("mode", "constant") != "constant",
+        "training": bool(given.get("training")),
+        "enable_gqa": bool(given.get("enable_gqa")),
+        "pad": min(given.get("pad") or [0]) < 0,
+        "item": bool(call.item) and call.operation not in ("select", "slice"),
+    }
+    role = next((name for name, is_odd in odd.items() if is_odd), None)
+    return None if role is None else f"uses {role}={given.get(role, call.item)!r}, which does not run in a browser"
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().to("cpu", torch.float32).numpy())
+
+
+def _pictures(subject: Subject, images: Sequence[str] | None) -> list[dict[str, Any]]:
+    ids = [f"probe/{at}" for at in range(subject.images.groups().get("probe", 0))] if images is None else images
+    found, room = [], MOST_PICTURE_BYTES
+    for id in ids:
+        try:
+            seen: Seen = subject.images[id]
+        except OpsinError:
+            continue  # its file is gone: the report shows the stored answers
+        room -= seen.pixels.nbytes
+        if room < 0:
+            break
+        found.append({key: getattr(seen, key) for key in ("id", "name", "label", "prepared", "pixels")})
+    return found
