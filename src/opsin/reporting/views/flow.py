@@ -7,6 +7,7 @@ Units, positions and boxes of these answers are in that form.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import torch
 
 from opsin.errors import OpsinError
 from opsin.inference.answers import Progress
+from opsin.records.activity import Box
 from opsin.records.trace import Graph, Node
 from opsin.reporting.views.images import fitted
 from opsin.reporting.views.moving import Move
-from opsin.reporting.views.shown import Levels, map_shape
+from opsin.reporting.views.shown import Levels, map_box, map_positions, map_shape, node_position
 from opsin.reporting.views.subject import Subject
-from opsin.reporting.views.traced import Pass, given_of, pass_of, traced_of
+from opsin.reporting.views.traced import Pass, any_pass, given_of, pass_of, traced_of
 
 SIDE = 56
 ORIGINAL_SIDE = 320
@@ -108,7 +110,8 @@ def graph(subject: Subject, *, progress: Progress, image: str | None = None) -> 
     inputs = None if image is None else given_of(subject, subject.images[image], Move()).tensor
     traced = traced_of(subject, inputs, progress)
     used = {name for node in traced.graph.nodes for name in node.weights.values()}
-    return {**traced.graph.as_dict(), "parameters": {name: list(traced.weight(name).shape) for name in sorted(used)}}
+    state = traced.state()
+    return {**traced.graph.as_dict(), "parameters": {name: list(state[name].shape) for name in sorted(used)}}
 
 
 def maps(
@@ -171,7 +174,7 @@ def _maps(found: Pass, node: Node, *, side: int | None, exact: bool, channels: l
 
 
 def trace(
-    subject: Subject, *, progress: Progress, image: str, layer: str, unit: Unit,
+    subject: Subject, *, progress: Progress, image: str, layer: str, unit: Unit,  # noqa: ARG001
     shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """The arithmetic of one number.
@@ -189,13 +192,63 @@ def trace(
         terms, each array with one entry per term: layers: [names], layer: int32 `(n,)`, index into layers;
         position: int32 `(n, 3)`, channel, row, column of that layer's maps (outside of them where padding; of a
         parameter, or where there are no such axes, as `shown.map_positions` has it); input, weight, product: float32
-        `(n,)`, weight NaN where a function is applied instead; weight_layers, weight_layer, weight_position: likewise
-        for where the weight comes from, weight_position int32 `(n, k)` in the parameter's own axes, -1 for none;
+        `(n,)`, weight NaN where a function is applied instead; weight_layers, weight_layer: likewise for where the
+        weight comes from; weight_position: int32 `(n, k)`, in that parameter's or layer's own axes, filled up with -1;
         padding: uint8 `(n,)`.
     """
+    from opsin.explanation.tracing.trace import open_unit
+
+    found = pass_of(subject, image, Move(shift, rotate, scale))
+    node = found.node(layer)
+    opened = open_unit(found.traced, found.values, layer, node_position(node.shape, unit), image=image)
+    shapes = {item.name: item.shape for item in found.traced.graph.nodes}
+    return {
+        "layer": node.name,
+        "operation": opened.operation,
+        "unit": list(unit),
+        **{name: getattr(opened, name) for name in _PLAIN},
+        "receptive_field": _rectangle(opened.local_field or opened.receptive_field),
+        "boxes": {name: map_box(shapes[name], spans) for name, spans in opened.fields.items()},
+        "terms": _terms(opened.terms, shapes),
+    }
 
 
-def fields(subject: Subject, *, progress: Progress, layer: str, unit: Unit, image: str | None = None) -> dict[str, Any]:
+_PLAIN = (
+    "value", "opens", "note", "formula", "bias", "total", "magnitude", "error", "agrees", "settings", "details",
+    "shape", "field_note",
+)  # fmt: skip
+
+
+def _rectangle(box: Box | None) -> list[int] | None:
+    return None if box is None else list(box)
+
+
+def _terms(terms: np.recarray, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    layers, layer = np.unique(np.asarray(terms.layer), return_inverse=True)
+    weight_layers, weight_layer = np.unique(np.asarray(terms.weight_layer), return_inverse=True)
+    position = np.zeros((len(terms), 3), np.int32)
+    for index, name in enumerate(layers):
+        rows = layer == index
+        given = np.asarray(terms.position)[rows]
+        shape = shapes.get(str(name), (0,) * int((given >= 0).any(axis=0).sum()))
+        position[rows] = map_positions(shape, given)
+    return {
+        "layers": layers.tolist(),
+        "layer": layer.astype(np.int32),
+        "position": position,
+        "input": np.asarray(terms.input),
+        "weight": np.asarray(terms.weight),
+        "product": np.asarray(terms["product"]),
+        "weight_layers": weight_layers.tolist(),
+        "weight_layer": weight_layer.astype(np.int32),
+        "weight_position": np.asarray(terms.weight_position),
+        "padding": np.asarray(terms.padding),
+    }
+
+
+def fields(
+    subject: Subject, *, progress: Progress, layer: str, unit: Unit, image: str | None = None,  # noqa: ARG001
+) -> dict[str, Any]:  # fmt: skip
     """What one number can depend on, in every node before and in the input.
 
     Args:
@@ -203,6 +256,31 @@ def fields(subject: Subject, *, progress: Progress, layer: str, unit: Unit, imag
         image: whose input's size counts; None: the first that there is.
 
     Returns:
-        receptive_field: [top, left, bottom, right] in pixels of the input, or None; note: why it is not known, or what
-        to know of it; boxes: {name: [first, behind the last] of channels, rows and columns, six numbers}.
+        receptive_field: [top, left, bottom, right] in pixels of the input, or None; note: operations of which it is not
+        known what they take, so that all is counted; boxes: {name: [first, behind the last] of channels, rows and
+        columns, six numbers}. Where a statistic of whole channels (a global pool in a gate) would open everything, what
+        is given is the field without it.
     """
+    found = any_pass(subject, image)
+    node = found.node(layer)
+    if node.name not in found.values:
+        raise OpsinError(f"{layer} was asked about; the network fails before it")
+    return _fields(found, node, node_position(node.shape, unit))
+
+
+def _fields(found: Pass, node: Node, position: tuple[int, ...]) -> dict[str, Any]:
+    from opsin.explanation.tracing.fields import fields_before
+
+    traced, values = found.traced, found.values
+    place = (0,) * (values[node.name].ndim - len(position)) + position
+    fields = fields_before(traced.calls, values, traced.state(), node.name, place, local=True)
+    if fields.box() is None:
+        fields = fields_before(traced.calls, values, traced.state(), node.name, place)
+    spans, shapes = fields.spans(values), {item.name: item.shape for item in traced.graph.nodes}
+    return {
+        "receptive_field": _rectangle(fields.box()),
+        "note": ", ".join(dict.fromkeys(fields.unknown)),
+        "boxes": {
+            item.name: map_box(item.shape, spans[item.name]) for item in traced.graph.nodes if item.name in spans
+        },
+    }

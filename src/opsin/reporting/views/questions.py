@@ -12,7 +12,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from opsin.errors import OpsinError
 from opsin.inference.answers import Progress
-from opsin.reporting.views import film, filters, flow, overview, response
+from opsin.reporting.views import (
+    channel,
+    classes,
+    compare,
+    evidence,
+    film,
+    filters,
+    flow,
+    overview,
+    response,
+    space,
+    why,
+)
 from opsin.reporting.views.subject import Subject
 
 AnswerFunction = Callable[..., dict[str, Any]]
@@ -40,11 +52,31 @@ QUESTIONS: Mapping[str, Question] = {
     "snapshot": Question(film.snapshot),
     "filters": Question(filters.filters),
     "gabor": Question(filters.gabor, slow=True),
+    "spaces": Question(space.spaces),
+    "space": Question(space.space),
+    "layout": Question(space.layout, slow=True),
+    "classes": Question(classes.classes),
+    "curves": Question(classes.curves),
+    "gallery": Question(classes.gallery),
+    "others": Question(compare.others),
+    "compare": Question(compare.compare, slow=True),
+    "compare_maps": Question(compare.compare_maps, slow=True),
+    "methods": Question(why.methods),
+    "answers": Question(why.answers),
+    "why": Question(why.why),
+    "explain": Question(why.explain, slow=True),
+    "evidence": Question(evidence.evidence),
+    "check": Question(evidence.check, slow=True),
+    "channel": Question(channel.channel),
+    "top_images": Question(channel.top_images, slow=True),
+    "dream": Question(channel.dream, slow=True),
     "put": Question(flow.put),
     "input": Question(flow.input),
     "graph": Question(flow.graph),
     "maps": Question(flow.maps),
-    "response": Question(response.response),
+    "trace": Question(flow.trace),
+    "fields": Question(flow.fields),
+    "response": Question(response.response, slow=True),
 }
 
 
