@@ -46,13 +46,15 @@ def put(
     Raises:
         OpsinError: neither or both were given, or they are no picture.
     """
-    if (pixels is None) == (file is None):
-        raise OpsinError(
-            f"put was given {'neither pixels nor a file' if file is None else 'pixels and a file'}; give one"
-        )
-    if file is not None and (file.dtype != np.uint8 or file.nbytes > LARGEST_FILE):
-        raise OpsinError(f"{name or 'the file'} has {file.nbytes} bytes; expected at most {LARGEST_FILE // 2**20} MiB")
-    kept = subject.images.put(pixels, name) if pixels is not None else subject.images.put_file(file.tobytes(), name)
+    if pixels is not None and file is None:
+        kept = subject.images.put(pixels, name)
+    elif file is not None and pixels is None:
+        if file.dtype != np.uint8 or file.nbytes > LARGEST_FILE:
+            raise OpsinError(f"{name} has {file.nbytes} bytes; expected at most {LARGEST_FILE // 2**20} MiB as uint8")
+        kept = subject.images.put_file(file.tobytes(), name)
+    else:
+        given = "neither pixels nor a file" if pixels is None else "both pixels and a file"
+        raise OpsinError(f"put was given {given}; expected one of them")
     return {"id": kept.id, "name": kept.name, "size": list(kept.pixels.shape[:2])}
 
 
@@ -280,7 +282,5 @@ def _fields(found: Pass, node: Node, position: tuple[int, ...]) -> dict[str, Any
     return {
         "receptive_field": _rectangle(fields.box()),
         "note": ", ".join(dict.fromkeys(fields.unknown)),
-        "boxes": {
-            item.name: map_box(item.shape, spans[item.name]) for item in traced.graph.nodes if item.name in spans
-        },
+        "boxes": {name: map_box(shapes[name], span) for name, span in spans.items() if name in shapes},
     }
