@@ -271,7 +271,10 @@ class Dataset:
 
 
 class Split:
-    """The images of one split.
+    """The images of one split, or some of them.
+
+    Args:
+        indices: int64 `(m,)` positions in the Dataset; None: the whole split.
 
     Attributes:
         name: `train`, `validation` or `test`.
@@ -279,10 +282,10 @@ class Split:
         indices: int64 `(m,)` positions in the Dataset.
     """
 
-    def __init__(self, name: str, dataset: Dataset) -> None:
+    def __init__(self, name: str, dataset: Dataset, indices: np.ndarray | None = None) -> None:
         self.name = name
         self.dataset = dataset
-        self.indices = np.flatnonzero(dataset.splits == name)
+        self.indices = np.flatnonzero(dataset.splits == name) if indices is None else indices
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,25 +46,79 @@ def compare(
         OpsinError: the models' classes are not the same, or the data has others.
         CheckFailed: no image is left.
     """
+    paired = answer_both(model_a, model_b, data, seed=seed, progress=progress)
+    return compared(paired, names or (_called(paired.models[0], model_a), _called(paired.models[1], model_b)), seed)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What two models answer to the same labelled images, which neither was trained or tuned on.
+
+    Attributes:
+        models: the two.
+        dataset, chosen: the images: positions int64 `(n,)` in the Dataset.
+        classes: class names, those of the first model; `truth` int64 `(n,)` positions in them.
+        a, b: log probabilities float32 `(n, classes)` of the two, the columns in the order of `classes`.
+        excluded: how many images were left out because a model has seen them.
+        notes: what a reader has to know.
+    """
+
+    models: tuple[Classifier, Classifier]
+    dataset: Dataset
+    chosen: np.ndarray
+    classes: tuple[str, ...]
+    truth: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    excluded: int
+    notes: tuple[str, ...]
+
+
+def answer_both(
+    model_a: Classifier | str | Path,
+    model_b: Classifier | str | Path,
+    data: Dataset | Split | str | Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Paired:
+    """Ask two models about the same images; arguments and errors as of `compare`."""
     models = opened(model_a), opened(model_b)
     images = data if isinstance(data, Dataset | Split) else load_data(data, seed=seed, progress=progress)
     dataset, wanted = images_of(images)
     histories = tuple(map(read_history, models))
     chosen = left_over(dataset, wanted, histories, images)
-    classes, columns = _same_classes(*models)
-    truth = class_positions(models[0], dataset.classes)[dataset.labels[chosen]]
-    given = answer(models[0], dataset, chosen, progress, "the first model answers").argmax(axis=1)
-    other = columns[answer(models[1], dataset, chosen, progress, "the second model answers").argmax(axis=1)]
+    classes = _same_classes(*models)
+    return Paired(
+        models=models,
+        dataset=dataset,
+        chosen=chosen,
+        classes=classes,
+        truth=class_positions(models[0], dataset.classes)[dataset.labels[chosen]],
+        a=answer(models[0], dataset, chosen, progress, "the first model answers"),
+        # where each of the first model's classes stands in the second
+        b=answer(models[1], dataset, chosen, progress, "the second model answers")[
+            :, class_positions(models[1], classes)
+        ],
+        excluded=len(wanted) - len(chosen),
+        notes=tuple(_notes(histories)),
+    )
+
+
+def compared(paired: Paired, names: tuple[str, str], seed: int = 0) -> Comparison:
+    """The figures of two models' answers."""
+    truth, classes = paired.truth, paired.classes
+    given, other = paired.a.argmax(axis=1), paired.b.argmax(axis=1)
     right = given == truth, other == truth
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     gain = right[1].astype(np.float64) - right[0]
     return Comparison(
-        names=names or (_called(models[0], model_a), _called(models[1], model_b)),
-        images=len(chosen),
+        names=names,
+        images=len(truth),
         accuracy_a=float(right[0].mean()),
         accuracy_b=float(right[1].mean()),
         difference=float(gain.mean()),
-        difference_interval=bootstrap_mean(gain, groups=groups_of(dataset, chosen), seed=seed),
+        difference_interval=bootstrap_mean(gain, groups=groups_of(paired.dataset, paired.chosen), seed=seed),
         both_right=int((right[0] & right[1]).sum()),
         only_a=only_a,
         only_b=only_b,
@@ -71,7 +126,7 @@ def compare(
         p_value=mcnemar(only_a, only_b),
         differing=tuple(
             {
-                "name": dataset.names[chosen[i]],
+                "name": paired.dataset.names[paired.chosen[i]],
                 "truth": classes[truth[i]],
                 "a": classes[given[i]],
                 "b": classes[other[i]],
@@ -82,8 +137,8 @@ def compare(
             (classes[c], float(right[0][truth == c].mean()), float(right[1][truth == c].mean()))
             for c in np.unique(truth).tolist()
         ),
-        excluded=len(wanted) - len(chosen),
-        notes=tuple(_notes(histories)),
+        excluded=paired.excluded,
+        notes=paired.notes,
     )
 
 
@@ -93,8 +148,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
 
 
-def _same_classes(model_a: Classifier, model_b: Classifier) -> tuple[tuple[str, ...], np.ndarray]:
-    """The first model's classes, and which of them each column of the second is."""
+def _same_classes(model_a: Classifier, model_b: Classifier) -> tuple[str, ...]:
+    """The first model's classes, which have to be the second's too."""
     first, second = known_classes(model_a), known_classes(model_b)
     if set(first) != set(second):
         extra, lacking = sorted(set(first) - set(second))[:3], sorted(set(second) - set(first))[:3]
@@ -102,7 +157,7 @@ def _same_classes(model_a: Classifier, model_b: Classifier) -> tuple[tuple[str, 
             f"the models answer with other classes: only the first knows {extra}, only the second {lacking}; compare "
             "models that were trained on the same classes"
         )
-    return first, class_positions(model_a, second)
+    return first
 
 
 def _called(model: Classifier, given: Classifier | str | Path) -> str:

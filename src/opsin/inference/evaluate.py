@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from opsin.data.dataset import Dataset, Split
 from opsin.data.load import load_data
 from opsin.errors import CheckFailed
 from opsin.inference import scoring
-from opsin.inference.answers import Progress, answer, class_positions, opened
+from opsin.inference.answers import Progress, answer, class_positions, known_classes, opened
 from opsin.inference.baselines import score_baselines
 from opsin.inference.calibration import Answers, fit_temperature, operating_points, tempered
 from opsin.inference.curves import class_curves
@@ -78,9 +78,10 @@ def score(
     if baselines:
         compared, more = _baselines(model, dataset, chosen, scored, history, positions, seed)
         notes += more
-    return _scores(
-        model, scored, validation, temperature, groups, seed, compared, excluded=len(wanted) - len(chosen), notes=notes
-    )
+    return scores_of(
+        known_classes(model), scored, validation, temperature=temperature, groups=groups, seed=seed,
+        baselines=compared, excluded=len(wanted) - len(chosen), notes=notes,
+    )  # fmt: skip
 
 
 def images_of(data: Dataset | Split) -> tuple[Dataset, np.ndarray]:
@@ -116,11 +117,12 @@ def groups_of(dataset: Dataset, chosen: np.ndarray) -> list[str] | None:
     return groups if len(set(groups)) < len(groups) else None
 
 
-def _scores(
-    model: Classifier, scored: Answers, validation: Answers | None, temperature: float | None,
-    groups: list[str] | None, seed: int, baselines: tuple[Baseline, ...], *, excluded: int, notes: list[str],
+def scores_of(
+    classes: tuple[str, ...], scored: Answers, validation: Answers | None, *, temperature: float | None = None,
+    groups: list[str] | None = None, seed: int = 0, baselines: tuple[Baseline, ...] = (), excluded: int = 0,
+    notes: Sequence[str] = (),
 ) -> Scores:  # fmt: skip
-    classes = model.classes or ()
+    """The Scores of answers: all figures that need no network."""
     logarithms, labels = scored
     probabilities = np.exp(logarithms)
     answers = logarithms.argmax(axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from opsin.errors import OpsinError
+from opsin.errors import CheckFailed, OpsinError
 from opsin.explanation.explain import as_classifier
 from opsin.explanation.inside.features import Pooling, penultimate, read_layers
 from opsin.explanation.inside.parts import require_layers, require_module
@@ -70,15 +70,27 @@ def embed(
     stream = open_stream(classifier, images)
     space = _collect(classifier, stream, layer, drawn(len(stream), most, seed), seed, progress)
     if method is None:
-        return _measured(space, neighbours)
+        return measured(space, neighbours)
+    return measured(project(space, method, components=components, aligned_to=aligned_to), neighbours)
+
+
+def project(
+    space: FeatureSpace, method: Projection, *, components: int = 2, aligned_to: FeatureSpace | None = None
+) -> FeatureSpace:
+    """The same features with a projection, as `embed` makes it; not yet measured.
+
+    Raises:
+        OpsinError: all images have the same features, or nothing in common with `aligned_to`.
+        CheckFailed: features are not finite.
+    """
+    if not np.isfinite(space.features).all():
+        raise CheckFailed(f"{space.layer} gives values that are not finite: the training diverged")
     if np.ptp(space.features, axis=0).max() <= 1e-6 * np.abs(space.features).max():
         raise OpsinError(
             f"{space.layer} gives the same features for all {len(space)} images; there is nothing to lay out"
         )
     projected = _pca(space, components) if method == "pca" else _tsne(space, aligned_to)
-    if aligned_to is not None:
-        projected = _aligned(projected, aligned_to)
-    return _measured(projected, neighbours)
+    return projected if aligned_to is None else _aligned(projected, aligned_to)
 
 
 def _check(method: str | None, components: int, neighbours: int, most: int, aligned_to: FeatureSpace | None) -> None:
@@ -207,7 +219,7 @@ def _aligned(space: FeatureSpace, before: FeatureSpace) -> FeatureSpace:
     return dataclasses.replace(space, projection=moved.astype(np.float32), misfit=misfit, settings=settings)
 
 
-def _measured(space: FeatureSpace, neighbours: int) -> FeatureSpace:
+def measured(space: FeatureSpace, neighbours: int = 10) -> FeatureSpace:
     """The same with trustworthiness and purity, over at most `MOST_IMAGES` images."""
     from sklearn.manifold import trustworthiness
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,18 +28,28 @@ class Subject:
         name: what to call it.
         run: the run, or None.
         model: opens the network; None: there is none to open.
+        others: opens another subject by its id; None where the host has only this one.
+        other_names: what the others are called at the moment, by id.
 
     Attributes:
         images: the pictures that can be looked at.
-        others: opens another subject by its id; None where the host has only this one.
     """
 
-    def __init__(self, name: str, run: Run | None, model: Callable[[], Classifier] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Run | None,
+        model: Callable[[], Classifier] | None,
+        *,
+        others: Callable[[str], Subject] | None = None,
+        other_names: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self.name = name
         self.run = run
         self._open_model = model
         self.images = Images(run, lambda: self.data)
-        self.others: Callable[[str], Subject] | None = None
+        self.others = others
+        self.other_names = other_names
 
     @classmethod
     def of(cls, thing: Classifier | Run | str | Path) -> Subject:
