@@ -60,6 +60,7 @@ def _open(place: Place, entry: Entry) -> Opened:
         assert entry.path is not None
         subject = Subject.of(entry.path)
     subject.others = lambda id: _open(place, place.shelf.find(id)).fresh()
+    subject.other_names = lambda: {other.id: other.name for other in place.shelf.entries() if other.id != entry.id}
     return Opened(subject, None if run is None else run.path)
 
 
