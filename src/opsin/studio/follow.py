@@ -20,9 +20,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "about": ("subject", "steps", "classes"),
-    "steps": ("subject", "steps"),
-    "snapshots": ("subject", "steps", "space", "images"),
-    "answers": ("subject", "classes", "gallery"),
+    "steps": ("subject", "steps", "classes", "spaces"),
+    "snapshots": ("subject", "steps", "spaces", "space", "layout", "images"),
+    "answers": ("subject", "space", "layout", "classes", "curves", "gallery"),
     "evidence": ("subject", "why", "evidence"),
     "weights": ("*",),
 }
