@@ -41,9 +41,18 @@ interface Waiting {
 
 const KEPT_ANSWERS = 400;
 
+// views come and go, and several share a model: what one was answered, the next knows
+const KNOWN = new WeakMap<Model, Map<string, unknown>>();
+
+function answersOf(model: Model): Map<string, unknown> {
+  const found = KNOWN.get(model) ?? new Map<string, unknown>();
+  KNOWN.set(model, found);
+  return found;
+}
+
 export function asker(model: Model): Asker {
   const waiting = new Map<string, Waiting>();
-  const answers = new Map<string, unknown>();
+  const answers = answersOf(model);
   const listeners = new Map<string, Set<() => void>>();
   // several askers can share a model (a view in a frame): answers find their own by this prefix
   const prefix = Math.random().toString(36).slice(2);
