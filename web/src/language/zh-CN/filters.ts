@@ -1,5 +1,32 @@
-import type { filters as en } from "../en/filters.ts";
-
-export const filters: Record<keyof typeof en, string> = {
+export const filters = {
   "filters.title": "卷积核",
-};
+  "filters.about": "网络学到的卷积核，以权重的颜色显示。",
+  "filters.layer": "卷积层",
+  "filters.first_colour": "作用于红、绿、蓝的卷积核，以颜色绘制：灰色为零。",
+  "filters.first_signed": "作用于像素的卷积核：蓝色为负，橙色为正。",
+  "filters.other": "每行一个卷积核，每个输入通道一块：蓝色为负，橙色为正。",
+  "filters.chosen_other": "卷积核 {channel}：每个输入通道一块",
+  "filters.filter": "卷积核 {channel}",
+  "filters.kernel": "卷积核 {channel}，输入 {input}",
+  "filters.of": "{layer} 的卷积核",
+  "filters.size": "{count} 个 {inputs} x {rows} x {columns} 的卷积核",
+  "filters.some": "显示 {total} 个卷积核中的 {kept} 个",
+  "filters.at_step": "第 {step} 步",
+  "filters.now": "当前",
+  "filters.norm": "范数",
+  "filters.scale_own": "每个卷积核",
+  "filters.gabor": "类 Gabor 卷积核",
+  "filters.gabor_meaning": "视觉皮层的简单细胞，以及在照片上训练的网络的第一层卷积核，都近似 Gabor 函数：钟形包络下的波。若这样的函数能解释卷积核方差的至少 {threshold}，而没有波的钟形做不到，则计入。同样平滑的随机卷积核也会碰巧达到一定比例：只有明显高于它的部分才是学到的。",
+  "filters.gabor_share": "的卷积核",
+  "filters.gabor_control": "的 {controls} 个同样平滑的随机卷积核",
+  "filters.gabor_kernel": "{rows} x {columns} 的卷积核不作统计：Gabor 函数有 8 个参数，{values} 个数值无论怎样都能拟合（需要 {needed} 个）。",
+  "filters.gabor_inputs": "这一层不作统计：它的卷积核作用于 {inputs} 个通道，而不是像素。",
+  "filters.gabor_flat": "所有卷积核都已死亡或为常数，没有可拟合的内容。",
+  "filters.gabor_start": "测量",
+  "filters.gabor_marked": "带框：类 Gabor",
+  "filters.r2": "Gabor 函数的 R2",
+  "filters.like": "类 Gabor",
+  "filters.yes": "是",
+  "filters.no": "否",
+  "filters.none": "没有卷积核：{why}",
+} as const;

@@ -1,5 +1,22 @@
-import type { maps as en } from "../en/maps.ts";
-
-export const maps: Record<keyof typeof en, string> = {
+export const maps = {
   "maps.title": "特征图",
-};
+  "maps.about": "一层对一张图像作出的全部反应。",
+  "maps.lowest": "最小值",
+  "maps.highest": "最大值",
+  "maps.mean": "均值",
+  "maps.layer": "层",
+  "maps.of": "{layer} 对 {image} 的特征图",
+  "maps.at_step": "第 {step} 步时的网络",
+  "maps.now": "当前的网络",
+  "maps.go_now": "显示当前的网络",
+  "maps.go_step": "显示第 {step} 步",
+  "maps.not_watched": "第 {step} 步只记录了观察图像。请选择其中一张，或查看当前的网络。",
+  "maps.not_recorded": "快照里没有 {layer} 的特征图；请选择其他层，或查看当前的网络。",
+  "maps.not_there": "网络里没有 {layer} 这一层；请选择其他层。",
+  "maps.choose_watched": "显示一张观察图像",
+  "maps.no_network": "既没有快照，也没有可询问的网络：{why}",
+  "maps.size": "{count} 张 {rows} x {columns} 的特征图",
+  "maps.values": "{count} 个数值",
+  "maps.stored": "以 {low} 到 {high} 之间的 256 级保存",
+  "maps.larger": "每 {shrink} x {shrink} 个数值平均为一个像素",
+} as const;
