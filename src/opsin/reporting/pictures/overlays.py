@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -16,19 +18,24 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as for grey 
 
 
 def display_pixels(explanation: Explanation) -> np.ndarray:
-    """uint8 `(n, h, w, c)`, c = 1 or 3: the inputs as pixels again, through `explanation.display`.
+    """uint8 `(n, h, w, c)`, c = 1 or 3: the inputs as pixels again; see `input_pixels`."""
+    return input_pixels(explanation.inputs, explanation.display)
+
+
+def input_pixels(inputs: np.ndarray, display: tuple[Sequence[float], Sequence[float]] | None) -> np.ndarray:
+    """uint8 `(n, h, w, c)`, c = 1 or 3: inputs float `(n, c, h, w)` as pixels again, by mean and std per channel.
 
     Alpha is laid on white. Without `display` each input is scaled from its own smallest to its own largest value, and
     of channels that are no picture (2, 4 and more) the mean (2) or the first three are shown.
     """
-    inputs = np.nan_to_num(explanation.inputs.transpose(0, 2, 3, 1))
-    if explanation.display is None:
+    inputs = np.nan_to_num(inputs.transpose(0, 2, 3, 1))
+    if display is None:
         low = inputs.min(axis=(1, 2, 3), keepdims=True)
         spread = inputs.max(axis=(1, 2, 3), keepdims=True) - low
         values = np.divide(inputs - low, spread, out=np.zeros_like(inputs), where=spread > 0)
         shown = values.mean(axis=3, keepdims=True) if values.shape[3] == 2 else values[..., :3]
     else:
-        mean, std = (np.asarray(part, np.float32) for part in explanation.display)
+        mean, std = (np.asarray(part, np.float32) for part in display)
         values = np.clip(inputs * std + mean, 0, 1)
         alpha = values[..., -1:] if values.shape[3] in (2, 4) else None
         shown = values if alpha is None else values[..., :-1] * alpha + (1 - alpha)
