@@ -21,6 +21,7 @@ from .records import Explanation as Explanation
 from .records import Prediction as Prediction
 from .records import Scores as Scores
 from .records import Snapshot as Snapshot
+from .reporting.notebook.show import show as show
 from .reporting.report import report as report
 from .training.recipe import Recipe as Recipe
 from .training.recorder.record import record as record

@@ -12,6 +12,7 @@ import numpy as np
 from opsin.errors import OpsinError
 from opsin.files import read_json, write_json
 from opsin.records.common import Interval, jsonable
+from opsin.records.shown import Shown
 
 BETTER_THAN_RANDOM = "better than random"
 NO_BETTER_THAN_RANDOM = "no better than random"
@@ -65,7 +66,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Shown):
     """How faithful an Explanation is to its model under stated protocols; never whether the answer itself is right.
 
     Attributes:

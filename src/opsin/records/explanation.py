@@ -12,6 +12,7 @@ import numpy as np
 
 from opsin.errors import OpsinError
 from opsin.records.common import jsonable
+from opsin.records.shown import Shown
 from opsin.records.stored import load_record, save_record
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """Where in its input a Classifier's score comes from, as one method has it.
 
     Attributes:

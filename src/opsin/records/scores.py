@@ -12,6 +12,7 @@ import numpy as np
 from opsin.errors import OpsinError
 from opsin.files import read_json, write_json
 from opsin.records.common import Interval, jsonable
+from opsin.records.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Shown):
     """How good a Classifier's answers are on labelled images.
 
     Attributes:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from opsin.errors import OpsinError, did_you_mean
+from opsin.errors import OpsinError, did_you_mean, some
 from opsin.files import plain, read_tensors, to_json, write_tensors
 from opsin.records.activity import Box
 from opsin.records.common import jsonable
+from opsin.records.shown import Shown
 
 TOLERANCE = 1e-5  # of the terms' magnitudes, for numbers of 32 bits or more
 # PyTorch rounds its own number to half precision: twice the spacing of such numbers near 1
@@ -38,7 +39,6 @@ class Node:
         weights: which parameters and buffers it takes: role (weight, bias, running_mean, ...) -> name in the state
             dict.
         opens: whether its units open into arithmetic.
-        output: the module whose answer it is, where that module made several nodes; otherwise "".
     """
 
     name: str
@@ -49,7 +49,6 @@ class Node:
     settings: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     opens: bool = False
-    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,17 +93,17 @@ class Graph:
         return len(self.nodes)
 
     def node(self, name: str) -> Node:
-        """The node of a name, or the one that is the answer of the module of that name.
+        """The node of a name, or the last one that the module of that name made.
 
         Raises:
             OpsinError: there is neither.
         """
-        found = {node.name: node for node in self.nodes}
-        answers = {node.output: node for node in self.nodes if node.output}
-        if name not in found and name not in answers:
-            known = [*found, *answers]
-            raise OpsinError(f"there is no layer {name!r}{did_you_mean(name, known)}; the graph has {len(found)} nodes")
-        return found.get(name) or answers[name]
+        found = next((node for node in self.nodes if node.name == name), None)
+        inside = [node for node in self.nodes if name and f"{node.module}.".startswith(f"{name}.")]
+        if found is None and not inside:
+            known = [node.name for node in self.nodes]
+            raise OpsinError(f"there is no layer {name!r}{did_you_mean(name, known)}; the layers are {some(known, 8)}")
+        return found or inside[-1]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -188,7 +187,7 @@ def _dtype(names: int, longest: int, weights: int) -> np.dtype:
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Shown):
     """The arithmetic that produced one number of one layer.
 
     Attributes:
@@ -200,10 +199,12 @@ class Trace:
             open.
         bias: what is added to the products.
         receptive_field: top, left, bottom, right in pixels of the input: every pixel that can change the number,
-            whatever the weights; bottom and right are the first row and column outside. None where none can, or where
-            it is not known (`field_note`).
-        fields: per node before: (first, behind the last) along each axis of what the number can depend on there.
-        field_note: why the receptive field is not known, or what to know of it; "" otherwise.
+            whatever the weights; bottom and right are the first row and column outside. None where none can.
+        local_field: the same without what only rescales whole channels by a statistic of the picture (the gates of
+            squeeze-and-excitation, group normalisation); None where nothing else reaches the number.
+        fields: per node before: (first, behind the last) along each axis of what the number can depend on there; the
+            local field where there is one.
+        field_note: what is not known of the fields; "" where they are exact.
         formula: the arithmetic in words.
         details: the other numbers in it, such as mean and variance of a normalisation.
         settings: the operation's.
@@ -220,6 +221,7 @@ class Trace:
     terms: np.recarray
     bias: float = 0.0
     receptive_field: Box | None = None
+    local_field: Box | None = None
     fields: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     field_note: str = ""
     formula: str = ""
@@ -309,7 +311,7 @@ class Trace:
             names = np.array(rest.pop("names"), str)
             texts = {name: names[columns[name]] for name in Term._fields if name.endswith("layer")}
             terms = term_array(**{**columns, **texts})
-            for name in ("unit", "receptive_field", "shape"):
+            for name in ("unit", "receptive_field", "local_field", "shape"):
                 rest[name] = None if rest[name] is None else tuple(rest[name])
             rest["fields"] = {name: tuple(map(tuple, spans)) for name, spans in rest["fields"].items()}
             # JSON has no NaN and no infinity

@@ -12,6 +12,7 @@ import numpy as np
 from opsin.errors import OpsinError
 from opsin.files import read_json, read_tensors
 from opsin.records import Scores, Snapshot
+from opsin.records.shown import Shown
 from opsin.training.recorder.writer import read_lines
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Answers:
     loss: np.ndarray
 
 
-class Run:
+class Run(Shown):
     """A run folder (see the file format in the documentation). Files are read when they are asked for.
 
     Raises:

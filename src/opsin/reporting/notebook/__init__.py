@@ -1,0 +1,1 @@
+"""The views in a notebook, and how records show themselves there."""
