@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,12 @@ from torch import Tensor, nn
 import opsin
 from opsin.data.decode import from_array
 from opsin.data.preprocess import Preprocess
-from opsin.explanation.tracing.graph import trace_graph
+from opsin.explanation.tracing.graph import Traced, trace_graph
 from opsin.reporting.views.moving import Move, moved
-from opsin.reporting.views.offline import program, why_not
-from opsin.reporting.views.shown import Levels
+from opsin.reporting.views.offline import offline, program, why_not
+from opsin.reporting.views.questions import answer
+from opsin.reporting.views.shown import Levels, map_shape
+from opsin.reporting.views.subject import Subject
 from opsin.reporting.views.wire import encode, pack
 
 WEB = Path(__file__).parents[3] / "web"
@@ -180,6 +183,39 @@ def write_networks(folder: Path) -> None:
         shown = {node.name: values[node.name].detach().numpy() for node in traced.graph.nodes}
         fixture = {"network": program(traced, values), "input": inputs[0].numpy(), "values": shown}
         write(folder, f"network-{name}", fixture)
+        subject = subject_of(module, shape)
+        image = subject.images.put(photo("RGB"), "a cat").id
+        document = offline(subject, [image])
+        assert isinstance(document, dict), document
+        asked = [
+            {"question": question, "args": args, "answer": answer(subject, question, args)}
+            for question, args in questions(traced, image)
+        ]
+        write(folder, f"answers-{name}", {"offline": document, "asked": asked})
+
+
+def subject_of(module: nn.Module, shape: tuple[int, int, int]) -> Subject:
+    preprocess = Preprocess.simple(shape[0], shape[1:], mean=0.4, std=0.3)
+    return Subject.of(opsin.Classifier(module, preprocess=preprocess))
+
+
+def questions(traced: Traced, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything that a report answers by itself; of every node some units are opened."""
+    move = {"shift": [1, -2.5], "rotate": 20, "scale": 0.8}
+    yield "input", {"image": image}
+    yield "input", {"image": image, **move}
+    yield "maps", {"image": image, **move}
+    yield "maps", {"image": image, "layers": [traced.graph.nodes[1].name], "side": None, "channels": [2, 0]}
+    yield "maps", {"image": image, "exact": True}
+    yield "response", {"image": image, "change": "rotate", "values": [-30, 0, 45.5], "shift": [0, 1]}
+    yield "response", {"image": image, "change": "shift_x", "values": [-3, 2]}
+    generator = np.random.default_rng(0)
+    for node in traced.graph.nodes:
+        shown = map_shape(node.shape)
+        corners = [[0, 0, 0], [side - 1 for side in shown]]
+        for unit in [*corners, *(generator.integers(0, shown).tolist() for _ in range(2))]:
+            yield "trace", {"image": image, "layer": node.name, "unit": unit}
+        yield "fields", {"layer": node.name, "unit": corners[1], "image": image}
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +262,8 @@ def test_maps_become_the_same_bytes(compared, name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_node_has_the_value_that_it_has_in_pytorch(compared, name):
     assert compared[f"network-{name}"] == ""
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_browser_answers_as_python_does(compared, name):
+    assert compared[f"answers-{name}"] == ""

@@ -60,7 +60,7 @@ function compute(node: Node, args: Arguments): Tensor {
   return part;
 }
 
-function weightOf(network: Network, name: string): Tensor {
+export function weightOf(network: Network, name: string): Tensor {
   const found = network.weights[name];
   if (found === undefined) throw new Error(`the report carries no weights ${name}`);
   return found;

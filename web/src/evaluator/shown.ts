@@ -94,7 +94,8 @@ export function levels(values: Float32Array, shape: MapShape, side: number | nul
   return { values: bytes, shape: small, low, high };
 }
 
-function ranges(maps: Float32Array, channels: number): { low: Float32Array; high: Float32Array } {
+/** The smallest and the largest value of each channel. */
+export function ranges(maps: Float32Array, channels: number): { low: Float32Array; high: Float32Array } {
   const [low, high] = [new Float32Array(channels), new Float32Array(channels)];
   const plane = maps.length / channels;
   for (let channel = 0; channel < channels; channel++) {

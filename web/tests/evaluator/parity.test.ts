@@ -6,7 +6,9 @@ import { geometry, normalise, type Preprocess, seen } from "../../src/evaluator/
 import { type Move, moved } from "../../src/evaluator/images/moving.ts";
 import { type Network, run } from "../../src/evaluator/run.ts";
 import { levels, type MapShape } from "../../src/evaluator/shown.ts";
-import type { NdArray } from "../../src/protocol/wire.ts";
+import { answerer, type Args } from "../../src/evaluator/answers.ts";
+import type { Offline } from "../../src/evaluator/subject.ts";
+import { type Answer, isArray, type NdArray, type Value } from "../../src/protocol/wire.ts";
 import { fixture, fixtures } from "./fixtures.ts";
 
 interface Picture {
@@ -92,6 +94,57 @@ describe.runIf(fixtures("network").length > 0)("networks", () => {
   });
 });
 
+interface Answered {
+  offline: Offline;
+  asked: { question: string; args: Args; answer: Answer }[];
+}
+
+describe.runIf(fixtures("answers").length > 0)("answers", () => {
+  it.each(fixtures("answers"))("%s", async (name) => {
+    const given = fixture<Answered>(name);
+    const answer = answerer(given.offline);
+    for (const { question, args, answer: expected } of given.asked) {
+      const found = await answer(question, args);
+      const differences = found === null ? ["no answer"] : compare(found, expected, question, scaleOf(expected));
+      expect(differences.map((text) => `${JSON.stringify([args.layer, args.unit])} ${text}`)).toEqual([]);
+    }
+  });
+});
+
+/** Numbers of a trace are compared with what they are made of, others with the largest of their array. */
+function scaleOf(answer: Answer): number {
+  const { value, magnitude } = answer;
+  return typeof value === "number" && typeof magnitude === "number" ? Math.max(Math.abs(value), magnitude) : 0;
+}
+
+/** What differs between two answers: keys, texts, whole numbers, or other numbers beyond the tolerance. */
+function compare(found: Value, expected: Value, path: string, scale: number): string[] {
+  if (isArray(expected)) return compareArrays(found, expected, path, scale);
+  if (typeof expected === "number") {
+    if (typeof found !== "number") return [`${path}: ${String(found)} instead of ${expected}`];
+    const most = path.endsWith(".error") ? TOLERANCE * scale : TOLERANCE * Math.max(Math.abs(expected), scale);
+    return Math.abs(found - expected) <= most ? [] : [`${path}: ${found} instead of ${expected}`];
+  }
+  if (typeof expected !== "object" || expected === null) {
+    return found === expected ? [] : [`${path}: ${String(found)} instead of ${String(expected)}`];
+  }
+  if (typeof found !== "object" || found === null) return [`${path}: ${String(found)} instead of an object`];
+  const [own, wanted] = [found as Answer, expected as Answer];
+  const keys = [Object.keys(own).sort().join(), Object.keys(wanted).sort().join()];
+  if (keys[0] !== keys[1]) return [`${path}: keys ${keys[0]} instead of ${keys[1]}`];
+  return Object.keys(wanted).flatMap((key) => compare(own[key]!, wanted[key]!, `${path}.${key}`, scale));
+}
+
+function compareArrays(found: Value, expected: NdArray, path: string, scale: number): string[] {
+  if (!isArray(found)) return [`${path}: no array`];
+  const form = [`${found.dtype} (${found.shape.join(", ")})`, `${expected.dtype} (${expected.shape.join(", ")})`];
+  if (form[0] !== form[1]) return [`${path}: ${form[0]} instead of ${form[1]}`];
+  // bytes of maps and of moved pictures may round the other way
+  const most = { int32: 0, uint8: path.endsWith(".padding") ? 0 : 1, float32: TOLERANCE * Math.max(scale, largest(expected.data)) };
+  const gap = mostApart(found.data, expected.data);
+  return gap <= most[expected.dtype] ? [] : [`${path}: differs by ${gap}`];
+}
+
 function largest(values: ArrayLike<number>): number {
   return Array.from(values).reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
 }
@@ -100,7 +153,7 @@ function mostApart(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return Infinity;
   let most = 0;
   for (let index = 0; index < a.length; index++) {
-    const gap = a[index] === b[index] ? 0 : Math.abs(a[index]! - b[index]!);
+    const gap = Object.is(a[index], b[index]) || a[index] === b[index] ? 0 : Math.abs(a[index]! - b[index]!);
     most = Number.isNaN(gap) ? Infinity : Math.max(most, gap);
   }
   return most;

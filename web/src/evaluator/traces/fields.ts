@@ -1,0 +1,235 @@
+/**
+ * What a number can depend on in every node before it, by going back through the graph: the twin of
+ * `opsin.explanation.tracing.fields`. For each node the places are kept axis by axis, as sorted indices.
+ */
+
+import { type Arguments, flagOf, numberOf, numbersOf, pairOf } from "../arguments.ts";
+import type { Pair } from "../operations/convolution.ts";
+import { adaptiveSpans } from "../operations/pools.ts";
+import { adaptiveSize, poolOf } from "../operations/table.ts";
+import type { Network, Node, Values } from "../run.ts";
+import type { Spans } from "../shown.ts";
+import { axisOf, strides } from "../tensor.ts";
+import { FUNCTIONS } from "./functions.ts";
+import { MOVING, sources, unraveled } from "./moved.ts";
+import { argumentsFor, isOneImage, isReference, type Opening, operand, range } from "./opening.ts";
+import { paddingBefore } from "./sums.ts";
+import { reducedAxes } from "./windows.ts";
+
+/** Per axis the indices, sorted. */
+type Region = readonly (readonly number[])[];
+type Rule = (place: Place, role: string, shape: readonly number[], region: Region) => Region;
+
+/** A node on the way back, its arguments read. */
+interface Place {
+  readonly opening: Opening;
+  readonly args: Arguments;
+}
+
+export interface Fields {
+  readonly regions: ReadonlyMap<string, Region>;
+  /** Operations of which it is not known what they take: everything before them is counted. */
+  readonly unknown: readonly string[];
+}
+
+/** Global pools, which make one number of a channel, as the gates of a network do. */
+const COLLAPSING = new Set(["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "mean", "sum", "amax"]);
+const STATISTICS = new Set(["group_norm", "instance_norm"]);
+
+/** Go back from a number. `local`: leave out what only rescales whole channels by a statistic of the picture. */
+export function fieldsBefore(network: Network, values: Values, name: string, place: readonly number[], local: boolean): Fields {
+  const regions = new Map<string, Region>([[name, place.map((at) => [at])]]);
+  const unknown: string[] = [];
+  for (const node of network.nodes.toReversed()) {
+    const region = regions.get(node.name);
+    if (region === undefined || Object.keys(node.arguments).length === 0) continue;
+    for (const [source, before] of stepBack({ network, values, node, place: [] }, region, local, unknown)) {
+      const known = regions.get(source);
+      regions.set(source, known === undefined ? before : before.map((axis, index) => unique([...axis, ...known[index]!])));
+    }
+  }
+  return { regions, unknown };
+}
+
+/** Per node (first, behind the last) along each axis, without that of the image. */
+export function spansOf({ regions }: Fields, values: Values): Map<string, Spans> {
+  const spans = new Map<string, Spans>();
+  for (const [name, region] of regions) {
+    const kept = isOneImage(values.get(name)!) ? region.slice(1) : region;
+    spans.set(name, kept.map((axis) => (axis.length === 0 ? [0, 0] : [axis[0]!, axis.at(-1)! + 1])));
+  }
+  return spans;
+}
+
+/** Top, left, bottom, right in the input; null where nothing of it is reached. */
+export function boxOf({ regions }: Fields, input: string): number[] | null {
+  const found = regions.get(input)?.slice(-2);
+  if (found === undefined || found.some((axis) => axis.length === 0)) return null;
+  const [rows, columns] = found as [readonly number[], readonly number[]];
+  return [rows[0]!, columns[0]!, rows.at(-1)! + 1, columns.at(-1)! + 1];
+}
+
+function stepBack(opening: Opening, region: Region, local: boolean, unknown: string[]): [string, Region][] {
+  const { node, values } = opening;
+  if (local && COLLAPSING.has(node.operation) && collapses(opening)) return [];
+  if (MOVING.has(node.operation)) return movedBack(opening, region);
+  const rule = local && STATISTICS.has(node.operation) ? same : RULES[node.operation];
+  const taken = nodesTaken(node);
+  if (rule === undefined) {
+    unknown.push(node.operation);
+    return taken.map(([, name]) => [name, values.get(name)!.shape.map((side) => range(side))]);
+  }
+  const place = { opening, args: argumentsFor(opening) };
+  return taken.map(([role, name]) => [name, rule(place, role, values.get(name)!.shape, region)]);
+}
+
+function nodesTaken(node: Node): [string, string][] {
+  return Object.entries(node.arguments).flatMap(([role, value]) => (isReference(value) && "node" in value ? [[role, value.node]] : []));
+}
+
+/** Whether maps of more than one place become one number per channel. */
+function collapses(opening: Opening): boolean {
+  const { shape } = operand(opening, "self").tensor;
+  if (shape.length !== 4) return false;
+  const [images, first, second, third] = shape as [number, number, number, number];
+  const output = opening.values.get(opening.node.name)!.shape.join();
+  const isOutput = (...wanted: number[]): boolean => wanted.join() === output;
+  const maps = second * third > 1 && (isOutput(images, first) || isOutput(images, first, 1, 1));
+  return maps || (first * second > 1 && (isOutput(images, third) || isOutput(images, 1, 1, third)));
+}
+
+function movedBack(opening: Opening, region: Region): [string, Region][] {
+  const { operands, marks } = sources(opening);
+  const steps = strides(marks.shape);
+  const picked = offsetsOf(region, steps).map((offset) => marks.data[offset]!);
+  let start = 0;
+  return operands.flatMap((from): [string, Region][] => {
+    const [first, count] = [start, from.tensor.data.length];
+    start += count;
+    const own = unique(picked.filter((mark) => mark >= first && mark < first + count));
+    if (!from.isNode || own.length === 0) return [];
+    const places = own.map((mark) => unraveled(mark - first, from.tensor.shape));
+    return [[from.name, from.tensor.shape.map((_, axis) => unique(places.map((place) => place[axis]!)))]];
+  });
+}
+
+/** The offsets of every combination of a region's indices. */
+function offsetsOf(region: Region, steps: readonly number[]): number[] {
+  return region.reduce<number[]>((found, axis, index) => found.flatMap((before) => axis.map((at) => before + at * steps[index]!)), [0]);
+}
+
+function unique(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}
+
+/** The same place, broadcast as PyTorch does. */
+function same(_: Place, __: string, shape: readonly number[], region: Region): Region {
+  return shape.map((side, axis) => (side === 1 ? [0] : region[region.length - shape.length + axis]!));
+}
+
+function lastWhole(_: Place, __: string, shape: readonly number[], region: Region): Region {
+  return [...region.slice(0, -1), range(shape.at(-1)!)];
+}
+
+function convolved({ opening, args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const [outputs, perGroup, ...kernel] = operand(opening, "weight").tensor.shape as [number, number, number, number];
+  const [stride, dilation] = [pairOf(args, "stride", [1, 1]), pairOf(args, "dilation", [1, 1])];
+  const padding = paddingBefore(args, kernel, dilation);
+  const groups = unique(region[1]!.map((channel) => Math.floor(channel / (outputs / numberOf(args, "groups", 1)))));
+  const places = ([0, 1] as const).map((axis) =>
+    taps(region[2 + axis]!, kernel[axis]!, [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!));
+  return [region[0]!, groups.flatMap((group) => range((group + 1) * perGroup, group * perGroup)), ...places];
+}
+
+function taps(indices: readonly number[], kernel: number, [stride, padding]: Pair, dilation: number, side: number): number[] {
+  const places = indices.flatMap((at) => range(kernel).map((tap) => at * stride - padding + tap * dilation));
+  return unique(places.filter((place) => place >= 0 && place < side));
+}
+
+function pooled({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const { kernel, stride, padding, dilation } = poolOf(args);
+  const places = ([0, 1] as const).map((axis) =>
+    taps(region[2 + axis]!, kernel[axis], [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!));
+  return [region[0]!, region[1]!, ...places];
+}
+
+function adaptivelyPooled({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const outputs = adaptiveSize(args);
+  const places = ([0, 1] as const).map((axis) => {
+    const spans = adaptiveSpans(shape[2 + axis]!, outputs[axis]);
+    return unique(region[2 + axis]!.flatMap((at) => range(spans[at]!.end, spans[at]!.start)));
+  });
+  return [region[0]!, region[1]!, ...places];
+}
+
+function channelWhole(_: Place, __: string, shape: readonly number[], region: Region): Region {
+  return [region[0]!, region[1]!, ...shape.slice(2).map((side) => range(side))];
+}
+
+function groupWhole({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const size = shape[1]! / numberOf(args, "num_groups");
+  const groups = unique(region[1]!.map((channel) => Math.floor(channel / size)));
+  return [region[0]!, groups.flatMap((group) => range((group + 1) * size, group * size)), ...shape.slice(2).map((side) => range(side))];
+}
+
+function layerNormalised({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const axes = numbersOf(args, "normalized_shape").length;
+  return [...region.slice(0, -axes), ...shape.slice(-axes).map((side) => range(side))];
+}
+
+function multiplied(_: Place, role: string, shape: readonly number[], region: Region): Region {
+  const before = outer(region, shape);
+  if (role === "self") return [...before, region.at(-2)!, range(shape.at(-1)!)];
+  return [...before, range(shape.at(-2)!), region.at(-1)!];
+}
+
+function scored(place: Place, role: string, shape: readonly number[], region: Region): Region {
+  if (role === "attn_mask") return same(place, role, shape, region);
+  return [...outer(region, shape), role === "query" ? region.at(-2)! : region.at(-1)!, range(shape.at(-1)!)];
+}
+
+function attended(_: Place, role: string, shape: readonly number[], region: Region): Region {
+  if (role === "value") return [...outer(region, shape), range(shape.at(-2)!), region.at(-1)!];
+  return [...outer(region, shape), region.at(-2)!, range(shape.at(-1)!)];
+}
+
+/** The leading axes of a product of matrices in one of its operands. */
+function outer(region: Region, shape: readonly number[]): Region {
+  const [kept, sides] = [region.slice(0, -2), shape.slice(0, -2)];
+  return sides.map((side, axis) => (side === 1 ? [0] : kept[kept.length - sides.length + axis]!));
+}
+
+function reduced({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const over = reducedAxes(args, shape.length);
+  const kept = flagOf(args, "keepdim") ? region.filter((__, axis) => !over.has(axis)) : region;
+  let next = 0;
+  return shape.map((side, axis) => (over.has(axis) ? range(side) : kept[next++]!));
+}
+
+function alongAxis({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
+  const axis = axisOf(numberOf(args, "dim", -1), shape.length);
+  return region.map((own, index) => (index === axis ? range(shape[axis]!) : own));
+}
+
+const RULES: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries([...Object.keys(FUNCTIONS), "add", "sub", "rsub", "mul", "div", "batch_norm"].map((name) => [name, same])),
+  conv2d: convolved,
+  max_pool2d: pooled,
+  avg_pool2d: pooled,
+  adaptive_avg_pool2d: adaptivelyPooled,
+  adaptive_max_pool2d: adaptivelyPooled,
+  linear: lastWhole,
+  matmul: multiplied,
+  bmm: multiplied,
+  attention_scores: scored,
+  scaled_dot_product_attention: attended,
+  instance_norm: channelWhole,
+  group_norm: groupWhole,
+  layer_norm: layerNormalised,
+  mean: reduced,
+  sum: reduced,
+  amax: reduced,
+  max: reduced,
+  softmax: alongAxis,
+  log_softmax: alongAxis,
+};
