@@ -64,10 +64,11 @@ def studio_app(desk: Desk, session: Session, port: int, static: Path = STATIC) -
 
 
 def _file(folder: Path, path: str) -> FileResponse:
-    root, file = folder.resolve(), (folder / path).resolve()
-    if not file.is_relative_to(root) or file.suffix not in TYPES or not file.is_file():
-        raise HTTPException(404)
-    return FileResponse(file, media_type=TYPES[file.suffix])
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        file = (folder / path).resolve()
+        if file.is_relative_to(folder.resolve()) and file.suffix in TYPES and file.is_file():
+            return FileResponse(file, media_type=TYPES[file.suffix])
+    raise HTTPException(404)
 
 
 @contextlib.asynccontextmanager

@@ -34,7 +34,6 @@ class OpenSubject:
         self.seen: Written = written(entry.path) if entry.kind == "run" and entry.path is not None else {}
         own = Own()
         self._quick, self._slow = Lane("quick", start, own), Lane("slow", start, own)
-        self._warming = asyncio.ensure_future(self._quick.warm())
 
     async def open(self) -> None:
         """Have it open.
@@ -63,10 +62,13 @@ class OpenSubject:
         names, known = changed_questions(before, self.seen), self._quick.known
         return sorted(known) if "*" in names else names
 
-    def close(self) -> list[Process]:
-        """End its workers; returns those that were running."""
-        self._warming.cancel()
-        return [process for lane in (self._quick, self._slow) if (process := lane.close()) is not None]
+    def warm(self) -> None:
+        """Begin to open it."""
+        self._quick.warm()
+
+    async def close(self) -> None:
+        """End its workers."""
+        await asyncio.gather(self._quick.close(), self._slow.close())
 
 
 class Desk:
@@ -84,7 +86,7 @@ class Desk:
         self._told, self._command, self._most = place.told(), command, most
         self._open: dict[str, OpenSubject] = {}
         self._spare: asyncio.Task[Process] | None = None
-        self._dying: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Start a process ahead: importing PyTorch takes longer than a person likes to wait for the first page. What
@@ -104,7 +106,10 @@ class Desk:
             OpsinError: it is not there, or too many are open.
         """
         entry = await asyncio.to_thread(self.shelf.find, id)
-        subject = self._open.get(id) or self._seat(entry)
+        subject = self._open.get(id)
+        if subject is None:
+            subject = self._seat(entry)
+            subject.warm()
         subject.pages.add(page)
         return subject
 
@@ -130,9 +135,9 @@ class Desk:
         """End every worker and wait until they are gone."""
         for id in list(self._open):
             self._close(id)
+        await asyncio.gather(*self._ending)
         if self._spare is not None:
-            self._end(await self._spare)
-        await asyncio.gather(*self._dying)
+            await (await self._spare).end()
 
     def _seat(self, entry: Entry) -> OpenSubject:
         if len(self._open) >= self._most:
@@ -144,32 +149,24 @@ class Desk:
         return subject
 
     def _close(self, id: str) -> None:
-        for process in self._open.pop(id).close():
-            self._end(process)
-
-    def _end(self, process: Process) -> None:
-        process.kill()
-        task = asyncio.ensure_future(process.gone())
-        self._dying.add(task)
-        task.add_done_callback(self._dying.discard)
+        task = asyncio.ensure_future(self._open.pop(id).close())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _start(self, id: str, lane: str) -> Process:
         """A process with a subject open. One in which it cannot be opened is kept for the next try."""
-        spare, self._spare = self._spare, None
-        process = await (spare or asyncio.ensure_future(Process.start(self._command)))
+        starting = self._spare or asyncio.ensure_future(Process.start(self._command))
+        self._spare = None
+        kept = False
         try:
+            process = await asyncio.shield(starting)
             await process.open({**self._told, "id": id}, lane)
-        except BaseException as error:
-            if isinstance(error, OpsinError) and self._spare is None:
-                self._spare = _done(process)
-            else:
-                self._end(process)
+            kept = True
+        except OpsinError:
+            if self._spare is None:
+                self._spare, kept = starting, True
             raise
+        finally:
+            if not kept:
+                await (await starting).end()
         return process
-
-
-def _done(process: Process) -> asyncio.Task[Process]:
-    async def itself() -> Process:
-        return process
-
-    return asyncio.ensure_future(itself())

@@ -64,7 +64,14 @@ class Process:
             else {"start_new_session": True}
         )
         pipe = asyncio.subprocess.PIPE
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=READ_AHEAD, **apart))
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=READ_AHEAD, **apart)
+        )
+        try:
+            return cls(await asyncio.shield(starting))
+        except asyncio.CancelledError:
+            await cls(await starting).end()  # half-started, it would be nobody's
+            raise
 
     @property
     def alive(self) -> bool:
@@ -110,13 +117,10 @@ class Process:
         head = await self._process.stdout.readexactly(LENGTH.size)
         return wire.decode(await self._process.stdout.readexactly(LENGTH.unpack(head)[0]))
 
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
+    async def end(self) -> None:
+        """End it at once, whatever it does, and wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-
-    async def gone(self) -> None:
-        """Wait until it has ended."""
         await self._process.wait()
 
 
@@ -134,7 +138,9 @@ class Lane:
         self._turn = asyncio.Lock()
         self._process: Process | None = None
         self._jobs: set[asyncio.Task[Any]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[Any] | None = None
+        self._closed = False
         self.known: frozenset[str] = frozenset()
         self.slow: frozenset[str] = frozenset()
 
@@ -148,11 +154,6 @@ class Lane:
             with _said_clearly("opening it"):
                 await self._ready()
 
-    async def warm(self) -> None:
-        """Have a process ready before a question needs it; what prevents that, the question will say."""
-        with contextlib.suppress(OpsinError):
-            await self.open()
-
     async def ask(self, asked: Asked, told: Told) -> Reply:
         """The answer, in turn. Cancelled, a waiting question is dropped and a running one is left behind: a slow one
         ends with its process; a quick one ends by itself, since others would pay for a new process.
@@ -161,21 +162,26 @@ class Lane:
             OpsinError: there is no answer, and why.
         """
         job = asyncio.ensure_future(self._in_turn(asked, told))
-        self._jobs.add(job)
-        job.add_done_callback(self._forget)
+        self._keep(job)
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
             self._abandon(job)
             raise
 
-    def close(self) -> Process | None:
-        """End the process and every question; returns the process, which may take a moment."""
+    def warm(self) -> None:
+        """Have a process ready before a question needs it; what prevents that, the question will say."""
+        if not self._closed:
+            self._keep(asyncio.ensure_future(self.open()))
+
+    async def close(self) -> None:
+        """End every question and the process."""
+        self._closed = True
         for job in self._jobs:
             job.cancel()
-        if self._process is not None:
-            self._process.kill()
-        return self._process
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        self._drop()
+        await asyncio.gather(*self._ending)
 
     async def _in_turn(self, asked: Asked, told: Told) -> Reply:
         async with self._turn:
@@ -190,10 +196,7 @@ class Lane:
                     self._own.keep(str(document["id"]), asked)
                 return document, buffers
             except asyncio.CancelledError:
-                # nobody reads the rest of what the process says: it is of no use any more
-                if self._process is not None:
-                    self._process.kill()
-                    self._process = None
+                self._drop()  # nobody reads the rest of what the process says: it is of no use any more
                 raise
             finally:
                 self._running = None
@@ -204,6 +207,13 @@ class Lane:
             self._process = process = await self._start(self.name)
             self.known, self.slow = process.known, process.slow
         return self._process
+
+    def _drop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            task = asyncio.ensure_future(process.end())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def _tell_own(self, process: Process) -> None:
         for id, picture in self._own.items():
@@ -222,14 +232,13 @@ class Lane:
             job.cancel()
         elif self.name == "slow":
             job.cancel()
-            self._later(self.warm())
+            self.warm()
         else:
             asyncio.get_running_loop().call_later(PATIENCE, job.cancel)
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._jobs.add(task)
-        task.add_done_callback(self._forget)
+    def _keep(self, job: asyncio.Task[Any]) -> None:
+        self._jobs.add(job)
+        job.add_done_callback(self._forget)
 
     def _forget(self, job: asyncio.Task[Any]) -> None:
         self._jobs.discard(job)
@@ -264,9 +273,7 @@ def _said_clearly(what: str) -> Iterator[None]:
     try:
         yield
     except Crashed as error:
-        raise OpsinError(
-            f"{what} ended the process that answers ({error}); the terminal may show more"
-        ) from error
+        raise OpsinError(f"{what} ended the process that answers ({error}); the terminal may show more") from error
 
 
 def _ignore(_content: Mapping[str, Any]) -> None:

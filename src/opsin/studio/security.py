@@ -81,7 +81,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await _refuse_socket(scope, self._with_headers(send), answer)
         else:
-            await answer.send(self._with_headers(send), scope["method"] == "HEAD")
+            await answer.send(self._with_headers(send))
 
     def _stop(self, scope: Scope) -> _Answer | None:
         """What to answer instead of letting the request through, or None."""
@@ -138,14 +138,14 @@ class _Answer:
         given = {"content-type": "text/plain; charset=utf-8", **(headers or {}), "content-length": str(len(self.body))}
         self.headers = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
 
-    async def send(self, send: Send, head: bool, kind: str = "http") -> None:
+    async def send(self, send: Send, kind: str = "http") -> None:
         await send({"type": f"{kind}.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": f"{kind}.response.body", "body": b"" if head else self.body})
+        await send({"type": f"{kind}.response.body", "body": self.body})
 
 
 async def _refuse_socket(scope: Scope, send: Send, answer: _Answer) -> None:
     if "websocket.http.response" in scope.get("extensions", {}):
-        await answer.send(send, False, "websocket.http")
+        await answer.send(send, "websocket.http")
     else:
         await send({"type": "websocket.close", "code": 1008})
 
@@ -161,8 +161,8 @@ def _from_elsewhere(scope: Scope, headers: Headers) -> bool:
 
 def _refused_request(method: str, headers: Headers) -> _Answer | None:
     """Nothing is sent here but questions over the socket: a body is refused before a byte of it is read."""
-    if method not in ("GET", "HEAD"):
-        return _Answer(405, "only GET", {"allow": "GET, HEAD"})
+    if method != "GET":
+        return _Answer(405, "only GET", {"allow": "GET"})
     if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
         return _Answer(413, "no route takes a body", {"connection": "close"})
     return None

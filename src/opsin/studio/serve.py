@@ -48,19 +48,15 @@ def serve(
     Raises:
         OpsinError: the port is in use, or what the command line named cannot be opened.
     """
-    listening = _listen(port)
+    listening = listen(port)
     with contextlib.suppress(KeyboardInterrupt):  # how a studio is ended: no error
         asyncio.run(_serve(listening, Desk(place, command), ready, browser, static))
 
 
-async def _serve(
-    listening: socket.socket, desk: Desk, ready: Callable[[str, int], None], browser: bool, static: Path
-) -> None:
-    port = listening.getsockname()[1]
-    session = Session(port)
-    app = studio_app(desk, session, port, static)
+def studio_server(desk: Desk, session: Session, port: int, static: Path = STATIC) -> uvicorn.Server:
+    """The server, which listens on the sockets that its `serve` is given."""
     config = uvicorn.Config(
-        app,
+        studio_app(desk, session, port, static),
         log_level="warning",
         access_log=False,
         lifespan="on",
@@ -70,12 +66,20 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE,
     )
+    return uvicorn.Server(config)
+
+
+async def _serve(
+    listening: socket.socket, desk: Desk, ready: Callable[[str, int], None], browser: bool, static: Path
+) -> None:
+    port = listening.getsockname()[1]
+    session = Session(port)
     try:
         await desk.begin()
         ready(f"http://{HOST}:{port}/?token={session.token}", port)
         if browser:
             _show(f"http://{HOST}:{port}/?token={session.opening_token()}")
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await studio_server(desk, session, port, static).serve(sockets=[listening])
     finally:
         await desk.close()
         session.keep()
@@ -86,7 +90,12 @@ def _show(address: str) -> None:
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
-def _listen(port: int | None) -> socket.socket:
+def listen(port: int | None) -> socket.socket:
+    """A socket of this machine alone that listens already: what asks before the server runs waits for it.
+
+    Raises:
+        OpsinError: the port, or each of PORTS, is in use.
+    """
     wanted = PORTS if port is None else range(port, port + 1)
     reason = ""
     for number in wanted:
