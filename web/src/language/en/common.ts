@@ -5,6 +5,7 @@ export const common = {
   "common.close": "Close",
   "common.live": "This needs a live model: open the run with opsin studio.",
   "common.nothing": "Nothing to show yet.",
+  "common.more": "{count} more",
   "common.copy": "Copy path",
   "common.copied": "Copied",
   "common.table": "Show as table",

@@ -7,6 +7,7 @@ export const common: Record<keyof typeof en, string> = {
   "common.close": "关闭",
   "common.live": "此处需要运行中的模型：请用 opsin studio 打开该运行。",
   "common.nothing": "暂无内容。",
+  "common.more": "还有 {count} 个",
   "common.copy": "复制路径",
   "common.copied": "已复制",
   "common.table": "以表格显示",
