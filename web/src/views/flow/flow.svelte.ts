@@ -1,0 +1,51 @@
+/** What this view alone keeps: how the picture is moved, what is below the pointer, which groups are open. */
+
+import { type Move, STILL, type Unit } from "./answers.ts";
+
+export interface Pointed {
+  layer: string;
+  unit: Unit;
+}
+
+export interface FlowState {
+  move: Move;
+  pointed: Pointed | null;
+  /** Paths of opened groups; null until the graph is known. */
+  open: ReadonlySet<string> | null;
+}
+
+export function flowState(): FlowState {
+  let move = $state.raw<Move>(STILL);
+  let pointed = $state.raw<Pointed | null>(null);
+  let open = $state.raw<ReadonlySet<string> | null>(null);
+  return {
+    get move() {
+      return move;
+    },
+    set move(value) {
+      move = value;
+    },
+    get pointed() {
+      return pointed;
+    },
+    set pointed(value) {
+      pointed = value;
+    },
+    get open() {
+      return open;
+    },
+    set open(value) {
+      open = value;
+    },
+  };
+}
+
+/** The arguments of a move; none for what does not move, so that equal questions are equal. */
+export function moveArguments(move: Move): object {
+  const { shift, rotate, scale } = move;
+  return {
+    ...(shift[0] || shift[1] ? { shift } : {}),
+    ...(rotate ? { rotate } : {}),
+    ...(scale === 1 ? {} : { scale }),
+  };
+}
