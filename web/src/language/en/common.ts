@@ -25,4 +25,12 @@ export const common = {
   "verdict.no_better": "no better than random",
   "verdict.fails": "fails the sanity check",
   "verdict.unchecked": "not checked yet",
+  "class.find": "Find a class",
+  "class.none": "No class has this in its name.",
+  "group.probe": "probe images",
+  "group.validation": "validation images",
+  "group.test": "test images",
+  "group.train": "training images",
+  "group.example": "example photographs",
+  "group.own": "your own",
 } as const;

@@ -27,4 +27,12 @@ export const common: Record<keyof typeof en, string> = {
   "verdict.no_better": "不优于随机",
   "verdict.fails": "未通过合理性检查",
   "verdict.unchecked": "尚未检查",
+  "class.find": "查找类别",
+  "class.none": "没有名称包含它的类别。",
+  "group.probe": "探针图像",
+  "group.validation": "验证图像",
+  "group.test": "测试图像",
+  "group.train": "训练图像",
+  "group.example": "示例照片",
+  "group.own": "你自己的",
 };
