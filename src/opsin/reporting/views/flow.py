@@ -275,9 +275,8 @@ def _fields(found: Pass, node: Node, position: tuple[int, ...]) -> dict[str, Any
 
     traced, values = found.traced, found.values
     place = (0,) * (values[node.name].ndim - len(position)) + position
-    fields = fields_before(traced.calls, values, traced.state(), node.name, place, local=True)
-    if fields.box() is None:
-        fields = fields_before(traced.calls, values, traced.state(), node.name, place)
+    whole, local = fields_before(traced.calls, values, traced.state(), node.name, place)
+    fields = whole if local.box() is None else local
     spans, shapes = fields.spans(values), {item.name: item.shape for item in traced.graph.nodes}
     return {
         "receptive_field": _rectangle(fields.box()),
