@@ -10,6 +10,7 @@ from .evidence.held_out import check_run as check_run
 from .evidence.shortcuts import find_shortcuts as find_shortcuts
 from .explanation import inside as inside
 from .explanation.explain import explain as explain
+from .explanation.tracing.trace import trace as trace
 from .inference.evaluate import evaluate as evaluate
 from .inference.predict import predict as predict
 from .models.build import build_model as build_model
@@ -21,6 +22,7 @@ from .records import Explanation as Explanation
 from .records import Prediction as Prediction
 from .records import Scores as Scores
 from .records import Snapshot as Snapshot
+from .records import Trace as Trace
 from .reporting.notebook.show import show as show
 from .reporting.report import report as report
 from .training.recipe import Recipe as Recipe
