@@ -83,19 +83,23 @@ async def _following(desk: Desk) -> AsyncIterator[None]:
 
 async def follow(desk: Desk) -> None:
     """Tell pages what changed on the disk: in the run that they show, and in the list of what there is."""
-    before = None
+    before = await _standing(desk)
     while True:
-        if desk.pages:
-            now = await list_subjects(desk)
-            # a run that goes on changes its time all along: what counts is what there is, and how it stands
-            listed = [(entry["id"], entry["status"]) for entry in sorted(now, key=lambda entry: entry["id"])]
-            if before is not None and listed != before:
-                for page in list(desk.pages):
-                    page.push({"kind": "changed", "questions": ["subjects"]})
-            before = listed
-            for subject in desk.looked_at():
-                if questions := await asyncio.to_thread(subject.changes):
-                    for page in list(subject.pages):
-                        page.push({"kind": "changed", "questions": questions})
-        desk.tidy()
         await asyncio.sleep(EVERY)
+        desk.tidy()
+        if not desk.pages:
+            continue
+        now = await _standing(desk)
+        if now != before:
+            for page in list(desk.pages):
+                page.push({"kind": "changed", "questions": ["subjects"]})
+        before = now
+        for subject in desk.looked_at():
+            if questions := await asyncio.to_thread(subject.changes):
+                for page in list(subject.pages):
+                    page.push({"kind": "changed", "questions": questions})
+
+
+async def _standing(desk: Desk) -> set[tuple[str, str]]:
+    """What there is and how it stands; the time of a run that goes on changes all along."""
+    return {(entry["id"], entry["status"]) for entry in await list_subjects(desk)}

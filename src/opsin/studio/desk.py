@@ -60,7 +60,8 @@ class OpenSubject:
             return []
         before, self.seen = self.seen, written(self.entry.path)
         names, known = changed_questions(before, self.seen), self._quick.known
-        return sorted(known) if "*" in names else names
+        # nothing is known before a worker was asked: then nothing was answered that could have changed
+        return sorted(known - {"put"}) if "*" in names else names
 
     def warm(self) -> None:
         """Begin to open it."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from opsin.errors import OpsinError
+from opsin.files import read_json
 from opsin.inference.named import open_named
 from opsin.models.classifier import Classifier
 from opsin.models.load import load_model
 from opsin.models.sources.names import is_code
+from opsin.models.weights import read_metadata
 from opsin.reporting.views.subject import Subject
 from opsin.studio.follow import Written, written
+from opsin.studio.offline import network
 from opsin.studio.runs import Entry, Place
 from opsin.training.run import Run
 
@@ -49,68 +52,53 @@ def open_subject(told: Mapping[str, Any]) -> Opened:
 
 
 def _open(place: Place, entry: Entry) -> Opened:
-    run = Run(entry.path) if entry.kind == "run" and entry.path is not None else None
-    if run is not None:
-        subject = Subject(entry.name, run, lambda: _model_of(run, place.code))
-    elif entry is place.shelf.given:
+    run = None
+    if entry is place.shelf.given:
         with network():
             model = open_named(**entry.open)
         subject = Subject(entry.name, None, lambda: model)
     else:
         assert entry.path is not None
-        subject = Subject.of(entry.path)
+        path = entry.path
+        if entry.status == "damaged":
+            raise OpsinError(f"{entry.name} cannot be opened: its run.json was edited or cut off; train again")
+        run = Run(path) if entry.kind == "run" else None
+        subject = Subject(entry.name, run, lambda: _model(path, place))
     subject.others = lambda id: _open(place, place.shelf.find(id)).fresh()
     subject.other_names = lambda: {other.id: other.name for other in place.shelf.entries() if other.id != entry.id}
     return Opened(subject, None if run is None else run.path)
 
 
-def _model_of(run: Run, code: Sequence[str]) -> Classifier:
-    """The network of a run, with the weights of its own .safetensors files. A class of a person's own is run only where
-    the command line named it."""
-    name = str((run.info.get("model") or {}).get("name") or "")
+def _model(path: Path, place: Place) -> Classifier:
+    """The network of a run or a model file of the folder: the weights are in .safetensors and .onnx files. A class of a
+    person's own is run only where the command line named it."""
+    name = _network_name(path)
     if not is_code(name):
-        return load_model(run.path)
-    trusted = next((own for own in code if _same(own, name)), None)
+        return load_model(path)
+    trusted = next((own for own in place.code if _same(own, name)), None)
     if trusted is None:
+        folder = path.parent.name if place.shelf.folder is None else place.shelf.folder.name
         raise OpsinError(
-            f"{run.name} was trained on {name}, a class of its own, which is run only when the command line names it: "
-            f"opsin studio {run.path.parent.name} --code {name}"
+            f"{path.name} was trained on {name}, a class of its own, which is run only when the command line names it: "
+            f"opsin studio {folder} --code {name}"
         )
-    return load_model(run.path, module=trusted)
+    return load_model(path, module=trusted)
+
+
+def _network_name(path: Path) -> str:
+    """By which name the network of a run or file is built; empty where that is not said: `load_model` says why."""
+    if path.is_dir():
+        told = read_json(path / "run.json").get("model")
+    else:
+        metadata = {} if path.suffix == ".onnx" else read_metadata(path)
+        try:
+            told = json.loads(metadata["opsin"])["architecture"]
+        except (LookupError, TypeError, ValueError):
+            return ""
+    return str(told.get("name") or "") if isinstance(told, dict) else ""
 
 
 def _same(code: str, name: str) -> bool:
     """Whether two names mean the same class, wherever its file lies."""
     (left, _, one), (right, _, other) = code.rpartition(":"), name.rpartition(":")
     return one == other and Path(left).name == Path(right).name
-
-
-_allowed = False
-
-
-class network:
-    """Inside the block addresses may be opened: to fetch the weights of a network that the command line named."""
-
-    def __enter__(self) -> None:
-        global _allowed  # noqa: PLW0603 (an audit hook has no other place to look at)
-        _allowed = True
-
-    def __exit__(self, *_: object) -> None:
-        global _allowed  # noqa: PLW0603
-        _allowed = False
-
-
-def stay_offline() -> None:
-    """From now on nothing in this process can open an address, so that no run or model file, wherever it came from,
-    makes the studio fetch something or tell somebody that it was opened."""
-    sys.addaudithook(_refuse_addresses)
-
-
-def _refuse_addresses(event: str, args: tuple[Any, ...]) -> None:
-    asks = event == "socket.getaddrinfo" or (event in ("socket.connect", "socket.sendto") and _is_address(args[1]))
-    if asks and not _allowed:
-        raise OpsinError("this would open a network address, which the studio never does; fetch it on the command line")
-
-
-def _is_address(where: Any) -> bool:
-    return isinstance(where, tuple)  # the others lie in this machine's file system

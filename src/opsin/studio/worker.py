@@ -103,10 +103,11 @@ def _write(out: BinaryIO, content: Mapping[str, Any], buffers: list[bytes]) -> N
 
 def main() -> None:
     """The worker that opens runs and models, and answers what the views ask."""
-    from opsin.reporting.views.questions import QUESTIONS, answer
-    from opsin.studio.opening import Opened, open_subject, stay_offline
+    from opsin.studio.offline import stay_offline
 
     stay_offline()
+    from opsin.reporting.views.questions import QUESTIONS, answer
+    from opsin.studio.opening import Opened, open_subject
 
     def answer_now(subject: Opened, question: str, args: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
         return answer(subject.fresh(), question, args, progress)

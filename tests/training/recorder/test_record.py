@@ -163,6 +163,9 @@ def test_a_torn_last_line_is_passed_over_and_a_torn_middle_one_is_not(tmp_path):
     with path.open("a") as handle:
         handle.write('{"step": 3, "lo')
     assert [row["step"] for row in read_lines(path)] == [0, 1, 2]
+    with path.open("ab") as handle:
+        handle.write('ss": "é'.encode()[:-1])  # torn within a letter
+    assert [row["step"] for row in read_lines(path)] == [0, 1, 2]
     cut_lines(path, lambda row: row["step"] <= 1)
     assert path.read_text() == '{"step": 0}\n{"step": 1}\n'
     path.write_text('{"step": 0}\n{"st\n{"step": 2}\n')

@@ -82,7 +82,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")  # a line can be torn within a letter
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line:
