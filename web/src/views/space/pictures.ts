@@ -8,8 +8,16 @@ export interface Placed {
   y: number;
 }
 
+/** A stride that visits every point once, far from neighbour to neighbour: images often lie in the order of classes. */
+export function stride(count: number): number {
+  const common = (a: number, b: number): number => (b ? common(b, a % b) : a);
+  let found = Math.max(1, Math.round(count * 0.381966));
+  while (common(found, count) > 1) found += 1;
+  return found;
+}
+
 /**
- * One point per square of a grid that moves and grows with the plane, the first of them in the points' order: panning
+ * One point per square of a grid that moves and grows with the plane, the first of them in a fixed order: panning
  * changes nothing, and a step nearer adds pictures without exchanging those that are there.
  *
  * `room` is the side of the square that a picture needs, in pixels.
@@ -21,7 +29,10 @@ export function placed(
   const unit = 2 ** Math.ceil(Math.log2(room / camera.scale));
   const taken = new Set<number>();
   const found: Placed[] = [];
-  for (let index = 0; index < positions.length >> 1 && found.length < most; index++) {
+  const count = positions.length >> 1;
+  const skip = stride(count);
+  for (let turn = 0; turn < count && found.length < most; turn++) {
+    const index = (turn * skip) % count;
     const x = screenX(camera, size, positions[2 * index]!);
     const y = screenY(camera, size, positions[2 * index + 1]!);
     if (!(x > -room && y > -room && x < size.width + room && y < size.height + room) || !allowed(index)) continue;
