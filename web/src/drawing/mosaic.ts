@@ -24,20 +24,21 @@ export interface LayoutOptions {
   /** The longer side that a tile is to come near to, by whole cells. */
   side?: number;
   gap?: number;
+  /** Pixels that a cell's side has at most: maps of few cells need not fill the side. */
+  cell?: number;
   /** Tiles in a row; as many as there is room for when not given. */
   across?: number;
 }
 
-const SMALL = 12; // pixels of a cell, for maps of few cells
 const TOLERANCE = 1.4; // of the wished side, before cells are averaged
 
 export function layout(count: number, rows: number, columns: number, room: number, options: LayoutOptions = {}): Layout {
-  const { side = 64, gap = 2 } = options;
+  const { side = 64, gap = 2, cell = 12 } = options;
   const longer = Math.max(rows, columns, 1);
   const limit = Math.max(1, Math.min(TOLERANCE * side, room));
   const shrink = longer <= limit ? 1 : Math.ceil(longer / limit);
   const cells = [Math.ceil(rows / shrink), Math.ceil(columns / shrink)] as const;
-  const scale = Math.max(1, Math.min(Math.round(side / Math.max(...cells, 1)), SMALL));
+  const scale = Math.max(1, Math.min(Math.round(side / Math.max(...cells, 1)), cell));
   const [tileHeight, tileWidth] = [cells[0] * scale, cells[1] * scale];
   const fitting = Math.max(1, Math.floor((room + gap) / (tileWidth + gap)));
   const across = Math.max(1, Math.min(options.across ?? fitting, Math.max(count, 1)));

@@ -86,6 +86,13 @@ export function probePosition(id: string | null, count: number): number | null {
   return position < count ? position : null;
 }
 
+/** One image of a stack (n, h, w, c). */
+export function imageOf(stack: NdArray<Uint8Array>, image: number): NdArray<Uint8Array> {
+  const shape = stack.shape.slice(1);
+  const size = shape.reduce((product, length) => product * length, 1);
+  return { dtype: "uint8", shape, data: stack.data.subarray(image * size, (image + 1) * size) };
+}
+
 /** The likeliest classes of one image of a snapshot. */
 export function likeliest(snapshot: Snapshot, image: number, most: number): { index: number; share: number }[] {
   const classes = snapshot.probabilities.shape[1] ?? 0;

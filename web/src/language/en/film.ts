@@ -27,6 +27,7 @@ export const film = {
   "film.no_run": "There is no training to look at: {why}",
   "film.not_recorded": "Nothing was recorded of this training. With record on (opsin train does so by itself) or with opsin.record in a loop of your own, the film of the training appears here.",
   "film.waiting_first": "The training has begun. The first lines appear here as soon as they are written.",
+  "film.no_curves": "Nothing was written down of the loss or the gradients.",
   "film.no_probe": "No snapshots: {why}",
   "film.running": "The training goes on: new steps appear by themselves.",
   "film.loss": "Loss",

@@ -27,6 +27,7 @@ export const film = {
   "film.no_run": "没有可看的训练：{why}",
   "film.not_recorded": "这次训练没有留下记录。打开 record（opsin train 默认打开），或在自己的训练循环里使用 opsin.record，训练的影片就会出现在这里。",
   "film.waiting_first": "训练已经开始。记录一写下，这里就会显示。",
+  "film.no_curves": "没有记录损失或梯度。",
   "film.no_probe": "没有快照：{why}",
   "film.running": "训练仍在进行：新的步骤会自动出现。",
   "film.loss": "损失",

@@ -57,6 +57,8 @@ export function panels(history: History, chosen: string | null = null): Panel[] 
   ];
   return found
     .map((panel) => ({ ...panel, lines: panel.lines.filter((entry) => some(entry.values)) }))
+    // where batches are all that is known they are the line of training
+    .map((panel) => (panel.lines.length === 1 ? { ...panel, lines: panel.lines.map(alone) } : panel))
     .filter((panel) => panel.lines.length > 0);
 }
 
@@ -78,6 +80,8 @@ function shares(counted: Record<string, Counted>): Record<string, Float32Array> 
   const entries = Object.entries(counted).filter(([, entry]) => entry.count.some((count) => count > 0));
   return Object.fromEntries(entries.map(([layer, { count, total }]) => [layer, count.map((value) => value / Math.max(total, 1))]));
 }
+
+const alone = (line: Line): Line => (line.kind === "step" ? { ...line, kind: "train" } : line);
 
 const some = (values: ArrayLike<number>): boolean => Array.prototype.some.call(values, (value: number) => !Number.isNaN(value));
 

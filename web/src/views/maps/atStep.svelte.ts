@@ -21,6 +21,8 @@ export function atStep(context: ViewContext, wanted: () => AtStep | null): Sourc
     const at = wanted();
     return at && layer !== null && layers.includes(layer) && image !== null ? { step: at.step, layers: [layer], images: [image] } : null;
   });
+  const scope = $derived(context.selection.now.scope);
+  const range = $derived(probing.answer && layer !== null ? filmRange(probing.answer, layer, scope) : null);
   const frames = watched(context, () => args, () => wanted()?.snapshots ?? []);
 
   const missing = $derived.by(() => {
@@ -42,9 +44,10 @@ export function atStep(context: ViewContext, wanted: () => AtStep | null): Sourc
       image: probe.ids[args.images[0] ?? 0] ?? "",
       step: frames.shown?.step ?? null,
       size: [rows, columns],
+      cell: 1,
       channels: Array.from(stored.channels.data),
       total: entry?.shape?.[0] ?? maps.length,
-      range: filmRange(probe, layer, context.selection.now.scope),
+      range,
       levels: { low: stored.low, high: stored.high },
     };
   });

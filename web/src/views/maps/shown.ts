@@ -14,6 +14,8 @@ export interface Shown {
   columns: number;
   /** Rows and columns of the maps as the layer has them. */
   size: [number, number];
+  /** Values of the layer along a cell's side: 1 where nothing was averaged. */
+  cell: number;
   channels: number[];
   /** Channels of the layer. */
   total: number;
