@@ -19,6 +19,7 @@ FEW = 20_000  # training images up to which a frozen trunk is tried first
 STATISTICS_IMAGES = 5_000  # are enough for a mean and a standard deviation
 NEAR_SQUARE = 1.15  # longer side by shorter side
 PHOTO_NETWORK = "efficientnet_lite0"
+BY_HAND = "lenet5"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ def choose(data: Dataset, recipe: Recipe | None = None, model: str | None = None
     images = len(data.train)
     side, ratio = _typical(data)
     reasons: list[str] = []
+    if model is None and recipe.engine == "scratch":
+        model = BY_HAND
+        reasons.append(f"network {BY_HAND}: every layer of it is in opsin.scratch")
     name, pretrained = (model, False) if model else _network(data, images, side, reasons)
     if model == PHOTO_NETWORK and photo_weights_present():
         pretrained = True

@@ -172,5 +172,5 @@ def _pixel_feed(model: Classifier, data: Dataset, pixels: np.ndarray, recipe: Re
         augment=build_augmentation(settings, transform=resolve(transform) if transform else None),
         mix=build_mixing(recipe.mixup, recipe.cutmix, len(data.classes), recipe.label_smoothing),
         device=model.device,
-        channels_last=recipe.channels_last,
+        channels_last=recipe.channels_last and recipe.engine == "torch",
     )

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     batch_size: int = Field(64, ge=1, description="images per optimiser step, before accumulation")
     seed: int = Field(0, ge=0, lt=2**32, description="decides initial weights, order and every random draw")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    engine: Literal["torch", "scratch"] = Field("torch", description="scratch: layers in NumPy, see opsin.scratch")
 
     optimizer: str = Field("adamw", description="sgd, adam, adamw or any name of timm.optim")
     lr: float | None = Field(None, gt=0, description="peak learning rate; by default .003 adamw, .001 adam, .1 sgd")
@@ -172,6 +173,8 @@ Recipe.NEEDS = {
     "record_every": Need(lambda recipe: recipe.record, "record=true"),
     "layers": Need(lambda recipe: recipe.record, "record=true"),
     "probe": Need(lambda recipe: recipe.record, "record=true"),
+    "amp": Need(lambda recipe: recipe.engine == "torch", "engine=torch"),
+    "channels_last": Need(lambda recipe: recipe.engine == "torch", "engine=torch"),
     **dict.fromkeys((*AUGMENTATIONS, "mixup", "cutmix"), _PIXELS),
 }  # fmt: skip
 

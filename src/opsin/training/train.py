@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from opsin.files import read_json, write_json
 from opsin.models.build import build_model
 from opsin.models.classifier import Classifier
 from opsin.models.cost import cost
+from opsin.training.by_hand import by_hand
 from opsin.training.checkpoint import CHECKPOINT, Checkpoint
 from opsin.training.choose import Plan, choose, suit_preprocess
 from opsin.training.devices import check_amp, resolve_device
@@ -68,7 +70,9 @@ def train(
         classifier, recipe, reasons = _resolve(model, images, recipe, size, view)
         _check_fit(classifier, images)
         folder = Path(out) if out is not None else free_folder(Path("runs") / images.name)
-        device = resolve_device(recipe.device)
+        device = resolve_device("cpu" if recipe.engine == "scratch" and recipe.device == "auto" else recipe.device)
+        if recipe.engine == "scratch" and device.type != "cpu":
+            raise OpsinError(f"device={recipe.device} cannot be used with engine=scratch, which is NumPy: leave it out")
         if recipe.amp:
             check_amp(device)
         _place(classifier.module, device, recipe)
@@ -76,7 +80,8 @@ def train(
         if checkpoint is None and resume and Run(folder).status == "finished":
             view.message(f"{folder} is finished: nothing to resume")
             return Run(folder)
-        return _run(classifier, images, recipe, folder, checkpoint, reasons, view)
+        with by_hand(classifier.module) if recipe.engine == "scratch" else contextlib.nullcontext():
+            return _run(classifier, images, recipe, folder, checkpoint, reasons, view)
     finally:
         view.end()
 
@@ -184,7 +189,7 @@ def _few(names: Any) -> str:
 
 def _place(module: nn.Module, device: torch.device, recipe: Recipe) -> None:
     module.to(device)
-    if recipe.channels_last:
+    if recipe.channels_last and recipe.engine == "torch":
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.dropout is not None:
         layers = [part for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)]
