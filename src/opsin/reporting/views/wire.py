@@ -58,7 +58,8 @@ def _lowered(value: Any, buffers: list[bytes]) -> Any:
         case np.ndarray():
             kept = np.ascontiguousarray(value, _dtype(value.dtype))
             buffers.append(kept.tobytes())
-            return {"$array": len(buffers) - 1, "dtype": kept.dtype.name, "shape": list(kept.shape)}
+            # the shape that was given: NumPy makes one axis of none on the way
+            return {"$array": len(buffers) - 1, "dtype": kept.dtype.name, "shape": list(value.shape)}
         case Picture():
             buffers.append(value.data)
             return {"$picture": len(buffers) - 1, "type": value.type}
