@@ -22,12 +22,13 @@ from torch import Tensor, nn
 import opsin
 from opsin.data.decode import from_array
 from opsin.data.preprocess import Preprocess
-from opsin.explanation.tracing.graph import Traced, trace_graph
+from opsin.records import Graph
 from opsin.reporting.views.moving import Move, moved
-from opsin.reporting.views.offline import offline, program, why_not
+from opsin.reporting.views.offline import offline
 from opsin.reporting.views.questions import answer
 from opsin.reporting.views.shown import Levels, map_shape
 from opsin.reporting.views.subject import Subject
+from opsin.reporting.views.traced import Pass, pass_of
 from opsin.reporting.views.wire import encode, pack
 
 WEB = Path(__file__).parents[3] / "web"
@@ -127,10 +128,11 @@ class Everything(nn.Module):
         self.register_buffer("shift", torch.linspace(-1, 1, 8)[:, None, None])
         self.scale = nn.Parameter(torch.tensor(1.5))
         self.ends = nn.Linear(8 * 9 + 8 + 8, 5)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Sequential(nn.Dropout(0.5), nn.AlphaDropout(0.5))
+        self.spatial = nn.Dropout2d(0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.first(x))
+        x = self.spatial(self.norm(self.first(x)))
         x = self.wide(F.relu(self.grouped(F.pad(x, (1, 0, 2, 1), value=0.1))))
         x = self.prelu(self.group_norm(x) + self.instance(x))
         x = torch.cat([act(x)[:, at % 8 : at % 8 + 1] for at, act in enumerate(self.acts)], dim=1)
@@ -157,41 +159,48 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "seed_cnn": (lambda: zoo("seed_cnn", 1, 28), (1, 28, 28)),
     "simple_cnn": (lambda: zoo("simple_cnn", 1, 30), (1, 30, 30)),
     "conv_bn": (lambda: zoo("conv_bn", 1, 28, activation="hardswish", skip=True), (1, 28, 28)),
-    "resnet_small": (lambda: zoo("resnet_small", 3, 32), (3, 32, 32)),
-    "vit_small": (lambda: zoo("vit_small", 3, 32, depth=2), (3, 32, 32)),
+    "resnet_small": (lambda: zoo("resnet_small", 3, 32, widths=(8, 16), blocks=1), (3, 32, 32)),
+    "vit_small": (lambda: zoo("vit_small", 3, 32, depth=1), (3, 32, 32)),
     "everything": (Everything, (3, 21, 18)),
 }
 
 
-def lived(make: Callable[[], nn.Module], shape: tuple[int, int, int]) -> tuple[nn.Module, Tensor]:
-    """A network whose statistics and biases are not those of a fresh one, and an image for it."""
+def lived(make: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose statistics and biases are not those of a fresh one."""
     torch.manual_seed(0)
     module = make().eval()
     with torch.no_grad():
         for tensor in [*module.parameters(), *module.buffers()]:
             if tensor.is_floating_point():
                 tensor.add_(torch.rand_like(tensor) * 0.1)  # variances stay positive
-    return module, torch.randn(1, *shape)
+    return module
 
 
 def write_networks(folder: Path) -> None:
     for name, (make, shape) in NETWORKS.items():
-        module, inputs = lived(make, shape)
-        traced = trace_graph(module, inputs)
-        values = traced.run(inputs)
-        assert why_not(traced, values) is None
-        shown = {node.name: values[node.name].detach().numpy() for node in traced.graph.nodes}
-        fixture = {"network": program(traced, values), "input": inputs[0].numpy(), "values": shown}
-        write(folder, f"network-{name}", fixture)
-        subject = subject_of(module, shape)
+        subject = subject_of(lived(make), shape)
         image = subject.images.put(photo("RGB"), "a cat").id
+        found = pass_of(subject, image, Move())
         document = offline(subject, [image])
         assert isinstance(document, dict), document
+        values = {node.name: found.values[node.name].detach().numpy() for node in found.traced.graph.nodes}
+        write(folder, f"network-{name}", {"network": document, "input": found.inputs[0].numpy(), "values": values})
         asked = [
-            {"question": question, "args": args, "answer": answer(subject, question, args)}
-            for question, args in questions(traced, image)
+            {
+                "question": question,
+                "args": args,
+                "answer": answer(subject, question, args),
+                "scale": scale_of(found, args["layer"]) if "layer" in args else 0.0,
+            }
+            for question, args in questions(found.traced.graph, image)
         ]
         write(folder, f"answers-{name}", {"offline": document, "asked": asked})
+
+
+def scale_of(found: Pass, layer: str) -> float:
+    """The largest magnitude of a layer and of those that it is made from: what its numbers are compared with."""
+    node = found.node(layer)
+    return max(float(found.values[name].detach().nan_to_num(0, 0, 0).abs().max()) for name in (node.name, *node.inputs))
 
 
 def subject_of(module: nn.Module, shape: tuple[int, int, int]) -> Subject:
@@ -199,23 +208,23 @@ def subject_of(module: nn.Module, shape: tuple[int, int, int]) -> Subject:
     return Subject.of(opsin.Classifier(module, preprocess=preprocess))
 
 
-def questions(traced: Traced, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def questions(graph: Graph, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Everything that a report answers by itself; of every node some units are opened."""
     move = {"shift": [1, -2.5], "rotate": 20, "scale": 0.8}
     yield "input", {"image": image}
     yield "input", {"image": image, **move}
     yield "maps", {"image": image, **move}
-    yield "maps", {"image": image, "layers": [traced.graph.nodes[1].name], "side": None, "channels": [2, 0]}
+    yield "maps", {"image": image, "layers": [graph.nodes[1].name], "side": None, "channels": [2, 0]}
     yield "maps", {"image": image, "exact": True}
     yield "response", {"image": image, "change": "rotate", "values": [-30, 0, 45.5], "shift": [0, 1]}
     yield "response", {"image": image, "change": "shift_x", "values": [-3, 2]}
     generator = np.random.default_rng(0)
-    for node in traced.graph.nodes:
+    for node in graph.nodes:
         shown = map_shape(node.shape)
-        corners = [[0, 0, 0], [side - 1 for side in shown]]
-        for unit in [*corners, *(generator.integers(0, shown).tolist() for _ in range(2))]:
+        last = [side - 1 for side in shown]
+        for unit in [last, generator.integers(0, shown).tolist()]:
             yield "trace", {"image": image, "layer": node.name, "unit": unit}
-        yield "fields", {"layer": node.name, "unit": corners[1], "image": image}
+    yield "fields", {"layer": graph.output, "unit": [1, 0, 0]}
 
 
 @pytest.fixture(scope="module")

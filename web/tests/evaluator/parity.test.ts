@@ -96,26 +96,21 @@ describe.runIf(fixtures("network").length > 0)("networks", () => {
 
 interface Answered {
   offline: Offline;
-  asked: { question: string; args: Args; answer: Answer }[];
+  /** `scale`: the largest magnitude of the layer that is opened and of those before it; 0 for other questions. */
+  asked: { question: string; args: Args; answer: Answer; scale: number }[];
 }
 
 describe.runIf(fixtures("answers").length > 0)("answers", () => {
   it.each(fixtures("answers"))("%s", async (name) => {
     const given = fixture<Answered>(name);
     const answer = answerer(given.offline);
-    for (const { question, args, answer: expected } of given.asked) {
+    for (const { question, args, answer: expected, scale } of given.asked) {
       const found = await answer(question, args);
-      const differences = found === null ? ["no answer"] : compare(found, expected, question, scaleOf(expected));
-      expect(differences.map((text) => `${JSON.stringify([args.layer, args.unit])} ${text}`)).toEqual([]);
+      const differences = found === null ? ["no answer"] : compare(found, expected, question, scale);
+      expect(differences.map((text) => `${JSON.stringify([args.layer, args.unit])} ${text}`).join("\n")).toBe("");
     }
   });
 });
-
-/** Numbers of a trace are compared with what they are made of, others with the largest of their array. */
-function scaleOf(answer: Answer): number {
-  const { value, magnitude } = answer;
-  return typeof value === "number" && typeof magnitude === "number" ? Math.max(Math.abs(value), magnitude) : 0;
-}
 
 /** What differs between two answers: keys, texts, whole numbers, or other numbers beyond the tolerance. */
 function compare(found: Value, expected: Value, path: string, scale: number): string[] {

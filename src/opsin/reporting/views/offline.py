@@ -7,7 +7,7 @@ and the reason names the operation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,9 +15,12 @@ from torch import Tensor
 
 from opsin.errors import OpsinError
 from opsin.explanation.tracing.calls import Call, Ref, Weight
-from opsin.explanation.tracing.graph import Traced, trace_graph
 from opsin.reporting.views.images import Seen
 from opsin.reporting.views.subject import Subject
+from opsin.reporting.views.traced import any_pass
+
+if TYPE_CHECKING:
+    from opsin.explanation.tracing.graph import Traced
 
 MOST_PARAMETERS = 500_000
 MOST_PICTURE_BYTES = 4 * 2**20
@@ -62,8 +65,7 @@ SUPPORTED: Mapping[str, frozenset[str]] = {
         "minimum": "self other",
         "pow": "self exponent",
         "prelu": "self weight",
-        "dropout": "input p train",
-        "feature_dropout": "input p train",
+        **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), "input p train"),
         "cat": "tensors dim",
         "stack": "tensors dim",
         "flatten": "self start_dim end_dim",
@@ -108,14 +110,12 @@ def offline(subject: Subject, images: Sequence[str] | None = None) -> dict[str, 
         return f"it has {parameters:,} weights; reports are live below {MOST_PARAMETERS:,}"
     if model.preprocess is None:
         return "it has no Preprocess, which says how a picture becomes its input"
-    shape = (1, model.preprocess.channels, model.preprocess.height, model.preprocess.width)
-    inputs = torch.zeros(shape, dtype=model._dtype(), device=model.device)
-    traced = trace_graph(model, inputs)
-    reason = why_not(traced, traced.run(inputs))
+    found = any_pass(subject, None)
+    reason = why_not(found.traced, found.values)
     if reason is not None:
         return reason
     return {
-        **program(traced, traced.run(inputs)),
+        **program(found.traced, found.values),
         "preprocess": model.preprocess.model_dump(mode="json"),
         "classes": list(subject.classes),
         "pictures": _pictures(subject, images),
@@ -156,7 +156,7 @@ def program(traced: Traced, values: Mapping[str, Tensor]) -> dict[str, Any]:
     def lowered(value: Any) -> Any:
         match value:
             case Ref():
-                return {"node": value.name}
+                return {"node": value.source}
             case Weight():
                 weights[value.name] = _array(state[value.name])
                 return {"weight": value.name}
@@ -211,6 +211,7 @@ def _unsupported(call: Call) -> str | None:
     odd = {
         "mode": given.get("mode", "constant") != "constant",
         "training": bool(given.get("training")),
+        "train": bool(given.get("train")),
         "enable_gqa": bool(given.get("enable_gqa")),
         "pad": min(given.get("pad") or [0]) < 0,
         "item": bool(call.item) and call.operation not in ("select", "slice"),
@@ -220,7 +221,7 @@ def _unsupported(call: Call) -> str | None:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(tensor.detach().to("cpu", torch.float32).numpy())
+    return tensor.detach().to("cpu", torch.float32).numpy()
 
 
 def _pictures(subject: Subject, images: Sequence[str] | None) -> list[dict[str, Any]]:

@@ -191,8 +191,9 @@ const OTHERS: Readonly<Record<string, Operation>> = {
   pow: (args) => combine(tensorOf(args, "self"), tensorOf(args, "exponent"), (a, b) => a ** b),
   prelu,
   // what only a training does, and what only moves numbers
-  dropout: (args) => tensorOf(args, "input"),
-  feature_dropout: (args) => tensorOf(args, "input"),
+  ...Object.fromEntries(
+    ["dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"].map((name) => [name, (args: Arguments) => tensorOf(args, "input")]),
+  ),
   cat: (args) => shapes.cat(tensorsOf(args, "tensors"), numberOf(args, "dim", 0)),
   stack: (args) => shapes.stack(tensorsOf(args, "tensors"), numberOf(args, "dim", 0)),
   flatten: (args) => shapes.flatten(tensorOf(args, "self"), numberOf(args, "start_dim", 0), numberOf(args, "end_dim", -1)),

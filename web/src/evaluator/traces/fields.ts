@@ -30,25 +30,41 @@ export interface Fields {
   readonly regions: ReadonlyMap<string, Region>;
   /** Operations of which it is not known what they take: everything before them is counted. */
   readonly unknown: readonly string[];
+  /** Whether a statistic of the picture was met that rescales whole channels. */
+  readonly hasStatistics: boolean;
 }
 
 /** Global pools, which make one number of a channel, as the gates of a network do. */
 const COLLAPSING = new Set(["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "mean", "sum", "amax"]);
+/** All of the output comes from all of the input. */
+const REORDERING = new Set(["flatten", "permute", "reshape", "squeeze", "transpose", "unflatten", "unsqueeze"]);
 const STATISTICS = new Set(["group_norm", "instance_norm"]);
 
-/** Go back from a number. `local`: leave out what only rescales whole channels by a statistic of the picture. */
-export function fieldsBefore(network: Network, values: Values, name: string, place: readonly number[], local: boolean): Fields {
+/**
+ * Go back from a number: the fields, and the local ones without what only rescales whole channels by a statistic of the
+ * picture (global pools; mean and spread of group normalisation).
+ */
+export function fieldsBefore(network: Network, values: Values, name: string, place: readonly number[]): { whole: Fields; local: Fields } {
+  const whole = goBack(network, values, name, place, false);
+  return { whole, local: whole.hasStatistics ? goBack(network, values, name, place, true) : whole };
+}
+
+function goBack(network: Network, values: Values, name: string, place: readonly number[], local: boolean): Fields {
   const regions = new Map<string, Region>([[name, place.map((at) => [at])]]);
   const unknown: string[] = [];
-  for (const node of network.nodes.toReversed()) {
+  let hasStatistics = false;
+  for (const node of [...network.nodes].reverse()) {
     const region = regions.get(node.name);
     if (region === undefined || Object.keys(node.arguments).length === 0) continue;
-    for (const [source, before] of stepBack({ network, values, node, place: [] }, region, local, unknown)) {
+    const opening = { network, values, node, place: [] };
+    const statistic = isStatistic(opening);
+    hasStatistics ||= statistic;
+    for (const [source, before] of stepBack(opening, region, local && statistic, unknown)) {
       const known = regions.get(source);
       regions.set(source, known === undefined ? before : before.map((axis, index) => unique([...axis, ...known[index]!])));
     }
   }
-  return { regions, unknown };
+  return { regions, unknown, hasStatistics };
 }
 
 /** Per node (first, behind the last) along each axis, without that of the image. */
@@ -69,11 +85,18 @@ export function boxOf({ regions }: Fields, input: string): number[] | null {
   return [rows[0]!, columns[0]!, rows.at(-1)! + 1, columns.at(-1)! + 1];
 }
 
-function stepBack(opening: Opening, region: Region, local: boolean, unknown: string[]): [string, Region][] {
+/** Whether a node rescales whole channels by a statistic of the picture. */
+function isStatistic(opening: Opening): boolean {
+  const { operation } = opening.node;
+  return STATISTICS.has(operation) || (COLLAPSING.has(operation) && collapses(opening));
+}
+
+/** The nodes that a region depends on, and where. `left`: leave out what a statistic takes. */
+function stepBack(opening: Opening, region: Region, left: boolean, unknown: string[]): [string, Region][] {
   const { node, values } = opening;
-  if (local && COLLAPSING.has(node.operation) && collapses(opening)) return [];
-  if (MOVING.has(node.operation)) return movedBack(opening, region);
-  const rule = local && STATISTICS.has(node.operation) ? same : RULES[node.operation];
+  if (left && COLLAPSING.has(node.operation)) return [];
+  if (MOVING.has(node.operation) && RULES[node.operation] === undefined) return movedBack(opening, region);
+  const rule = left ? same : RULES[node.operation];
   const taken = nodesTaken(node);
   if (rule === undefined) {
     unknown.push(node.operation);
@@ -99,6 +122,11 @@ function collapses(opening: Opening): boolean {
 }
 
 function movedBack(opening: Opening, region: Region): [string, Region][] {
+  const { node, values } = opening;
+  const output = values.get(node.name)!.shape;
+  if (REORDERING.has(node.operation) && region.every((axis, index) => axis.length === output[index])) {
+    return nodesTaken(node).map(([, name]) => [name, values.get(name)!.shape.map((side) => range(side))]);
+  }
   const { operands, marks } = sources(opening);
   const steps = strides(marks.shape);
   const picked = offsetsOf(region, steps).map((offset) => marks.data[offset]!);
@@ -212,7 +240,7 @@ function alongAxis({ args }: Place, _: string, shape: readonly number[], region:
 }
 
 const RULES: Readonly<Record<string, Rule>> = {
-  ...Object.fromEntries([...Object.keys(FUNCTIONS), "add", "sub", "rsub", "mul", "div", "batch_norm"].map((name) => [name, same])),
+  ...Object.fromEntries([...Object.keys(FUNCTIONS), "add", "sub", "rsub", "mul", "div", "batch_norm", "dropout"].map((name) => [name, same])),
   conv2d: convolved,
   max_pool2d: pooled,
   avg_pool2d: pooled,

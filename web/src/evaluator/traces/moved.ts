@@ -10,8 +10,8 @@ const MOST_MARKS = 2 ** 24; // whole numbers up to here are exact in float32
 const FILLED = -1;
 
 export const MOVING: ReadonlySet<string> = new Set([
-  "cat", "dropout", "expand", "flatten", "pad", "permute", "reshape", "select", "slice", "squeeze", "stack",
-  "transpose", "unflatten", "unsqueeze",
+  "alpha_dropout", "cat", "dropout", "expand", "feature_alpha_dropout", "feature_dropout", "flatten", "pad", "permute",
+  "reshape", "select", "slice", "squeeze", "stack", "transpose", "unflatten", "unsqueeze",
 ]);
 
 /** The tensors of a node in the order of its arguments, and for each number of the output which of all theirs it was. */

@@ -1,7 +1,7 @@
 /** Normalisations: y = (x - mean) / sqrt(variance + eps) weight + bias. */
 
 import { type Arguments, flagOf, numberOf, numbersOf } from "../arguments.ts";
-import { aligned, type Arithmetic, CannotOpen, grid, has, loose, numberAt, numberOr, type Opening, operand, product, range } from "./opening.ts";
+import { aligned, type Arithmetic, CannotOpen, grid, has, numberAt, numberOr, type Opening, operand, product, range } from "./opening.ts";
 
 /** With the statistics of the training: the input times one number, and the rest added. */
 export function batchNorm(opening: Opening, args: Arguments): Arithmetic {
@@ -12,8 +12,7 @@ export function batchNorm(opening: Opening, args: Arguments): Arithmetic {
   const [weight, bias] = [numberOr(opening, "weight", channel, 1), numberOr(opening, "bias", channel, 0)];
   const eps = numberOf(args, "eps", 1e-5);
   const scale = weight / Math.sqrt(variance + eps);
-  // two parts, so that both show in the magnitude against which an error is held
-  const terms = [product(operand(opening, "input"), opening.place, scale), loose(-mean, scale)];
+  const terms = [product(operand(opening, "input"), opening.place, scale), product(operand(opening, "running_mean"), channel, -scale)];
   const formula = "(input - mean) / sqrt(variance + eps) x weight + bias";
   return { terms, bias, formula, details: { mean, variance, eps, weight, bias } };
 }

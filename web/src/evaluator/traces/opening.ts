@@ -132,11 +132,6 @@ export function applied(input: Operand, place: readonly number[], result: number
   return { ...product(input, place, Number.NaN), product: result };
 }
 
-/** A number that lies in no layer. */
-export function loose(number: number, weight: number): Term {
-  return { layer: "", position: [], input: number, weight, product: number * weight, weightLayer: "", weightPosition: [], padding: false };
-}
-
 /** Every combination of the axes' indices, the last one fastest. */
 export function grid(...axes: readonly (number | readonly number[])[]): number[][] {
   return axes.reduce<number[][]>(

@@ -3,7 +3,7 @@
 import type { Network, Node, Values } from "../run.ts";
 import { mapBox, mapPosition, nodePosition } from "../shown.ts";
 import { strides } from "../tensor.ts";
-import { boxOf, type Fields, fieldsBefore, spansOf } from "./fields.ts";
+import { boxOf, fieldsBefore, spansOf } from "./fields.ts";
 import { argumentsFor, type Arithmetic, CannotOpen, exactSum, type Term } from "./opening.ts";
 import { OPENERS } from "./table.ts";
 
@@ -75,11 +75,11 @@ export interface Reach {
 export function reachOf(network: Network, values: Values, node: Node, unit: readonly number[]): Reach {
   const place = placeOf(values, node, unit);
   const input = network.nodes[0]!.name;
-  const local = fieldsBefore(network, values, node.name, place, true);
-  const found: Fields = boxOf(local, input) === null ? fieldsBefore(network, values, node.name, place, false) : local;
+  const { whole, local } = fieldsBefore(network, values, node.name, place);
+  const found = boxOf(local, input) === null ? whole : local;
   const shapes = new Map(network.nodes.map(({ name, shape }) => [name, shape]));
   const boxes = [...spansOf(found, values)].map(([name, spans]) => [name, mapBox(shapes.get(name)!, spans)]);
-  return { receptiveField: boxOf(found, input), boxes: Object.fromEntries(boxes) as Record<string, number[]>, unknown: [...new Set(found.unknown)] };
+  return { receptiveField: boxOf(found, input), boxes: Object.fromEntries(boxes) as Record<string, number[]>, unknown: [...new Set(whole.unknown)] };
 }
 
 /** Terms column by column, layers by their index in a sorted list. */

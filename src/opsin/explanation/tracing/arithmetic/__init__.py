@@ -30,7 +30,8 @@ Opener = Callable[[Opening], Arithmetic]
 
 # These only say where a number goes
 MOVING = (
-    "cat", "channel_shuffle", "dropout", "expand", "expand_as", "flatten", "flip", "index", "index_select",
+    "alpha_dropout", "cat", "channel_shuffle", "dropout", "expand", "expand_as", "feature_alpha_dropout",
+    "feature_dropout", "flatten", "flip", "index", "index_select",
     "masked_fill", "movedim", "narrow", "numpy_T", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "repeat",
     "repeat_interleave", "reshape", "roll", "select", "slice", "slice_scatter", "squeeze", "stack", "swapaxes", "t",
     "tile", "transpose", "unflatten", "unsqueeze", "im2col",

@@ -20,7 +20,7 @@ MARK = 2**40
 
 def moved(opening: Opening) -> Arithmetic:
     """This number is that number of a node before; or what a padding is filled with."""
-    if opening.call.operation == "dropout" and opening.setting("train", False):
+    if opening.call.operation.endswith("dropout") and opening.setting("train", False):
         raise CannotOpen("a dropout in training mode draws random numbers")
     found = int(sources(opening)[opening.place])
     for operand in operands(opening):
