@@ -27,6 +27,7 @@ BINS = 48
 PIXELS = 2**20  # of images that are looked at at once: 256 to 16 of them
 MOST_LOOKED, FEWEST_LOOKED = 256, 16
 QUICK_PIXELS = 2**22  # of a run's validation images, up to which looking through all of them is quick
+QUICK_DREAM = 64**2  # pixels of a picture, up to which making one takes seconds at most
 FRAMES = 24
 TOP = 9
 SEED = 0
@@ -65,7 +66,7 @@ def channel(
         at; `counts` int32, `low`, `high`: a histogram of the values that are not exactly zero; `zeros`: the share that
         is; mean, smallest, largest; `class_means` float32 `(classes,)`, NaN without images, and `class_counts` int32,
         or None: mean over places of max(activation, 0); `top`: None, or how many validation images `top_images` would
-        look through, and `quick`: whether that is soon done.
+        look through, and `quick`: whether that is soon done; `quick_dream`: whether `dream` is.
     """
     model = require_module(subject.model, "channel")
     looked = _looked(subject, model)
@@ -93,6 +94,7 @@ def channel(
         **_histogram(values),
         **_class_means(values, looked.labels, len(subject.classes)),
         "top": _top(subject, model),
+        "quick_dream": model.size is not None and model.size[0] * model.size[1] <= QUICK_DREAM,
     }
 
 
@@ -100,11 +102,12 @@ def top_images(subject: Subject, *, progress: Progress, layer: str, channel: int
     """The validation images of the run that excite a channel most.
 
     Returns:
-        ids; names; `values` float32 `(k,)`; `crops` uint8 `(k, h, w, 3)`: the receptive fields, `inside` and `cells`
+        ids; names; `values` float32 `(k,)`; `crops` uint8 `(k, h, w, 3)`: the receptive fields; `inside` and `cells`
         int32 `(k, 4)`: the part of each crop that is picture, and the place of the unit in it (top, left, bottom,
-        right); `boxes` int32 `(k, 4)` in the input of `size` [height, width]; field (local or structural) and what a
-        local one ignores; dead; images, copies; `class_means` float32, `selectivity`, `preferred` (a class), `p_value`
-        (of this channel alone) and `selective`, or None without labels; notes.
+        right); `places` int32 `(k, 2)`: row and column in the layer's maps; `boxes` int32 `(k, 4)` in the input of
+        `size` [height, width]; field (local or structural) and what a local one ignores; dead; images, copies;
+        `class_means` float32, `selectivity`, `preferred` (a class), `p_value` (of this channel alone) and `selective`,
+        or None without labels; notes.
 
     Raises:
         OpsinError: there is no run whose images could be looked through, or no such channel.
@@ -133,6 +136,7 @@ def top_images(subject: Subject, *, progress: Progress, layer: str, channel: int
         "crops": found.crops[0][kept],
         "inside": found.inside[0][kept],
         "cells": found.cells[0][kept],
+        "places": found.places[0][kept],
         "boxes": found.boxes[0][kept],
         "size": found.size,
         "field": found.field,

@@ -28,7 +28,7 @@ export const why = {
   "why.not_of_step": "This method needs the network as it was at this step; only gradient CAMs can be drawn from a snapshot.",
   "why.recommended": "begin with this",
   "why.begin_with": "Begin with {method}:",
-  "why.passes": "{cost} forward passes",
+  "why.passes": "passes: {cost}",
   "why.slow": "takes a while",
   "why.needs": "needs {needs}",
   "why.fails": "misleads: {fails}",

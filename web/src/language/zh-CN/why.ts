@@ -30,7 +30,7 @@ export const why: Record<keyof typeof en, string> = {
   "why.not_of_step": "此方法需要该步时的网络；由快照只能绘制梯度 CAM。",
   "why.recommended": "建议从此开始",
   "why.begin_with": "建议从 {method} 开始：",
-  "why.passes": "{cost}前向传播",
+  "why.passes": "前向传播：{cost}",
   "why.slow": "需要一些时间",
   "why.needs": "需要{needs}",
   "why.fails": "误导之处：{fails}",

@@ -9,7 +9,7 @@ export const FAMILIES: readonly Family[] = ["cam", "gradient", "attention", "per
 
 const FIRST_COLUMNS = 4;
 // one of each family that is usually quick
-const FILLING = ["grad_cam", "integrated_gradients", "hires_cam", "occlusion"];
+const FILLING = ["grad_cam", "integrated_gradients", "saliency", "occlusion"];
 
 /** The methods that are shown first: what was checked, what is recommended, what is chosen; then some that are quick. */
 export function firstColumns(methods: Methods, chosen: string | null): string[] {

@@ -12,13 +12,15 @@ export interface Plot {
   lines: Line[];
   low: number;
   high: number;
+  /** Where zero lies, in pixels. */
+  zero: number;
 }
 
-/** The columns behind the first (the share) as lines over it; all share one scale, which starts at zero at most. */
+/** The columns behind the first (the share) as lines over it; all share one scale, with zero in it. */
 export function curveLines(curve: Curve, width: number, height: number): Plot {
   const [points = 0, columns = 1] = curve.points.shape;
   const at = (row: number, column: number): number => curve.points.data[row * columns + column] ?? 0;
-  let [low, high] = [0, -Infinity];
+  let [low, high] = [0, 0];
   for (let row = 0; row < points; row++) {
     for (let column = 1; column < columns; column++) {
       low = Math.min(low, at(row, column));
@@ -32,5 +34,5 @@ export function curveLines(curve: Curve, width: number, height: number): Plot {
     const steps = Array.from({ length: points }, (_, row) => `${x(at(row, 0)).toFixed(1)} ${y(at(row, index + 1)).toFixed(1)}`);
     return { name: curve.columns[index] ?? String(index), path: `M${steps.join("L")}`, last: at(points - 1, index + 1) };
   });
-  return { lines, low, high: Number.isFinite(high) ? high : low };
+  return { lines, low, high, zero: y(0) };
 }

@@ -1,0 +1,4 @@
+import { afm } from "../../protocol/afm.ts";
+import View from "./View.svelte";
+
+export default afm(View);
