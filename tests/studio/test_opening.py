@@ -198,5 +198,5 @@ def test_a_damaged_description_is_one_line(here, about):
 def test_a_damaged_run_is_one_line(tmp_path, content):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text(content)
-    with pytest.raises(OpsinError, match="^bad cannot be opened: its run.json was edited or cut off"):
+    with pytest.raises(OpsinError, match=r"^bad cannot be opened: its run.json was edited or cut off"):
         opened(Place(Shelf(tmp_path)), "bad")

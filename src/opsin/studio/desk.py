@@ -13,6 +13,7 @@ from opsin.studio.lanes import Asked, Lane, Own, Process, Reply, Told
 from opsin.studio.runs import Entry, Place
 
 MOST = 4  # subjects open at once: each takes a process or two, with PyTorch and a network in them
+LATER = 5.0  # seconds
 IDLE = 300.0  # seconds after the last page has gone in which a subject stays open, for a page that is loaded again
 
 
@@ -64,8 +65,9 @@ class OpenSubject:
         return sorted(known - {"put"}) if "*" in names else names
 
     def warm(self) -> None:
-        """Begin to open it."""
+        """Begin to open it. The slow lane follows when the page has been drawn, before somebody asks it something."""
         self._quick.warm()
+        self._slow.warm(later=LATER)
 
     async def close(self) -> None:
         """End its workers."""

@@ -169,10 +169,16 @@ class Lane:
             self._abandon(job)
             raise
 
-    def warm(self) -> None:
-        """Have a process ready before a question needs it; what prevents that, the question will say."""
+    def warm(self, later: float = 0.0) -> None:
+        """Have a process ready before a question needs it, begun so many seconds later; what prevents that, the
+        question will say."""
+
+        async def work() -> None:
+            await asyncio.sleep(later)
+            await self.open()
+
         if not self._closed:
-            self._keep(asyncio.ensure_future(self.open()))
+            self._keep(asyncio.ensure_future(work()))
 
     async def close(self) -> None:
         """End every question and the process."""

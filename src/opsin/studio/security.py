@@ -22,7 +22,7 @@ REFUSED = """<!DOCTYPE html>
 <p lang="zh-CN">请用 <code>opsin studio</code> 在终端最后打印的地址打开本页。</p>
 </body></html>
 """
-AGAIN = '<meta http-equiv="refresh" content="0">'
+AGAIN = '<meta http-equiv="refresh" content="0; url=./?">'
 
 
 def content_policy(port: int) -> str:

@@ -48,8 +48,8 @@ def serve(
     Raises:
         OpsinError: the port is in use, or what the command line named cannot be opened.
     """
-    listening = listen(port)
-    with contextlib.suppress(KeyboardInterrupt):  # how a studio is ended: no error
+    # Ctrl-C is how a studio is ended: no error
+    with listen(port) as listening, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(listening, Desk(place, command), ready, browser, static))
 
 
