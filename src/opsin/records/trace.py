@@ -20,6 +20,8 @@ from opsin.records.shown import Shown
 TOLERANCE = 1e-5  # of the terms' magnitudes, for numbers of 32 bits or more
 # PyTorch rounds its own number to half precision: twice the spacing of such numbers near 1
 COARSE_TOLERANCE = {"float16": 2**-9, "bfloat16": 2**-6}
+# below these a type's numbers are rounded more coarsely, or to zero
+SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 
 
 @dataclass(frozen=True)
@@ -257,8 +259,10 @@ class Trace(Shown):
 
     @property
     def tolerance(self) -> float:
-        """How far `total` may be from `value`: 1e-5 of `magnitude`, more where the network has half precision."""
-        return COARSE_TOLERANCE.get(self.precision, TOLERANCE) * self.magnitude
+        """How far `total` may be from `value`: 1e-5 of `magnitude`, more where the network has half precision; and for
+        every term the smallest number that the type holds in full precision."""
+        share = COARSE_TOLERANCE.get(self.precision, TOLERANCE)
+        return share * self.magnitude + SMALLEST.get(self.precision, 0.0) * (len(self) + 1)
 
     @property
     def agrees(self) -> bool:

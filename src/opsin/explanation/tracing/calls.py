@@ -12,6 +12,8 @@ from torch import Tensor, nn
 INPUT = "input"
 # These give the number that they are given: no operation to see
 UNSEEN = {"alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "_assert_tensor_metadata"}
+# These take nothing but a shape, and give the same for every image
+SHAPED = {"empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"}
 _OPERATIONS = {
     "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "_native_batch_norm_legit_no_training": "batch_norm",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from opsin.errors import first_line
 from opsin.explanation.tracing.calls import Call, Ref, Weight
+from opsin.records import Failure, Node
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class _Broken:
         """Of a tensor among the arguments, without the axis of the image; () where there is none."""
         item = self.call.arguments.get(role)
         if isinstance(item, Ref):
-            return tuple(self.values[item.name].shape[1:])
+            return tuple(self.values[item.name].shape[0 if role == "weight" else 1 :])
         if isinstance(item, Weight):
             return tuple(self.state[item.name].shape)
         return tuple(item.shape) if isinstance(item, Tensor) else ()
@@ -61,6 +62,27 @@ def explain_failure(call: Call, error: BaseException, values: Mapping[str, Tenso
         except (IndexError, KeyError, TypeError, ZeroDivisionError):
             found = None  # an explanation that does not fit the call: PyTorch's own words are right anyway
     return found or _in_pytorchs_words(broken, error)
+
+
+def explain_answer(nodes: Sequence[Node], values: Mapping[str, Tensor]) -> Failure:
+    """Why a network that ran to its end has no answer for its image: no tensor, or one with several rows.
+
+    Args:
+        nodes: of its graph, in order.
+        values: by the names of the nodes.
+    """
+    for node in nodes:
+        sources = [values[name] for name in node.inputs]
+        if node.operation == "reshape" and len(values[node.name]) != 1 and all(len(item) == 1 for item in sources):
+            rows, *row = values[node.name].shape
+            given, numbers = spelled(tuple(sources[0].shape[1:])), sources[0].numel()
+            message = (
+                f"{node.inputs[0]} gives {given}, that is {numbers} numbers of one image, {node.name} makes {rows} "
+                f"rows of {spelled(tuple(row))} of them, as if they were {rows} images: make it {numbers}"
+            )
+            return Failure(node.name, node.module, node.operation, message, node.inputs)
+    last = nodes[-1].name
+    return Failure("output", "", "forward", f"the network answers with no row of scores; {last} ran last", (last,))
 
 
 def spelled(shape: tuple[int, ...]) -> str:
@@ -153,9 +175,7 @@ def _pair(first: str, second: str) -> Callable[[_Broken], str | None]:
             return None
         given = f"{broken.name(first)} gives {spelled(shapes[0])} and {broken.name(second)} {spelled(shapes[1])}"
         if broken.call.operation in ("matmul", "bmm", "mm"):
-            return (
-                f"{given}, {broken.place} expects the last axis of the first as long as the last but one of the second"
-            )
+            return f"{given}, {broken.place} expects as many columns of the first as rows of the second"
         return f"{given}, {broken.place} expects equal shapes"
 
     return explain

@@ -19,7 +19,7 @@ from opsin.explanation.tracing.arithmetic import MOVING
 from opsin.explanation.tracing.arithmetic.activations import FUNCTIONS, GATES
 from opsin.explanation.tracing.arithmetic.moved import operands, sources
 from opsin.explanation.tracing.arithmetic.opening import Opening, axis_of, each
-from opsin.explanation.tracing.calls import INPUT, UNSEEN, Call, Ref
+from opsin.explanation.tracing.calls import INPUT, SHAPED, UNSEEN, Call, Ref
 from opsin.records.activity import Box
 
 Region = tuple[np.ndarray, ...]  # per axis the indices, sorted
@@ -101,6 +101,8 @@ def _back(
 
 def _before(opening: Opening, region: Region, found: Fields, local: bool) -> list[tuple[str, Region]]:
     call = opening.call
+    if call.operation in SHAPED:
+        return []
     statistic = call.operation in STATISTICS or (call.operation in COLLAPSING and _collapses(opening))
     found.has_statistics |= statistic
     if local and statistic and call.operation in COLLAPSING:
@@ -288,11 +290,18 @@ def _moved(opening: Opening, region: Region) -> list[tuple[str, Region]]:
     found, start = [], 0
     for operand in operands(opening):
         count = operand.value.numel()
-        own = np.unique(picked[(picked >= start) & (picked < start + count)]) - start
-        if operand.call and len(own):
-            found.append((operand.call, tuple(np.unique(axis) for axis in np.unravel_index(own, operand.shape))))
+        taken = np.zeros(count, bool)
+        taken[picked[(picked >= start) & (picked < start + count)] - start] = True
         start += count
+        if operand.call and taken.any():
+            found.append((operand.call, _region_of(taken.reshape(operand.shape))))
     return found
+
+
+def _region_of(taken: np.ndarray) -> Region:
+    """The indices along each axis at which something is taken."""
+    axes = range(taken.ndim)
+    return tuple(np.flatnonzero(taken.any(axis=tuple(other for other in axes if other != axis))) for axis in axes)
 
 
 def _broadcast(region: Sequence[np.ndarray], shape: tuple[int, ...]) -> Region:

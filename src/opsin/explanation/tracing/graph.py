@@ -14,9 +14,9 @@ from opsin.errors import OpsinError
 from opsin.explanation.split import normal_mode
 from opsin.explanation.tracing.arithmetic import OPENERS
 from opsin.explanation.tracing.attention import with_steps
-from opsin.explanation.tracing.calls import INPUT, Call, Ref, Weight, replaced, state_of
+from opsin.explanation.tracing.calls import INPUT, SHAPED, Call, Ref, Weight, replaced, state_of
 from opsin.explanation.tracing.exported import CannotExport, exported_calls
-from opsin.explanation.tracing.failures import explain_failure
+from opsin.explanation.tracing.failures import explain_answer, explain_failure
 from opsin.explanation.tracing.names import node_names
 from opsin.explanation.tracing.recorded import Recording, record_calls
 from opsin.models.classifier import Classifier, evaluating
@@ -62,12 +62,10 @@ class Traced:
         return _computed(self.calls, inputs, self.state(), {})
 
     def _record(self, inputs: Tensor) -> dict[str, Tensor]:
-        recording = record_calls(self.module, inputs)
-        lowered = _lowered(recording.calls, recording.answer)
-        again = [(name, call.operation) for name, call in lowered.calls.items()]
-        if again != [(name, call.operation) for name, call in self.calls.items()]:
+        again, values = _from_recording(self.module, inputs, record_calls(self.module, inputs), "")
+        if again.graph.nodes != self.graph.nodes:
             raise OpsinError("the network takes another way for this image; call trace_graph with this image")
-        return _computed(self.calls, inputs, self.state(), lowered.kept(recording.values))
+        return values
 
 
 def trace_graph(model: Classifier | nn.Module, inputs: Tensor) -> Traced:
@@ -88,17 +86,13 @@ def trace_graph(model: Classifier | nn.Module, inputs: Tensor) -> Traced:
     module = bare(model.module if isinstance(model, Classifier) else model)
     with seeing(module):
         recording = record_calls(module, inputs)
-        if recording.answer is None:
-            return _failed(module, inputs, recording)
-        expected = recording.values[recording.answer.name]
-        try:
-            return _exported(module, inputs, expected)
-        except CannotExport as error:
-            note = f"torch.export cannot follow this network ({error}); its operations were recorded for one image"
-        lowered = _lowered(recording.calls, recording.answer)
-        values = _computed(lowered.calls, inputs, state_of(module), lowered.kept(recording.values))
-    graph = _graph(lowered, values)
-    return Traced(dataclasses.replace(graph, exported=False, note=note), module, lowered.calls)
+        note = ""
+        if recording.answered:
+            try:
+                return _exported(module, inputs, recording)
+            except CannotExport as error:
+                note = f"torch.export cannot follow this network ({error}); its operations were recorded for one image"
+        return _from_recording(module, inputs, recording, note)[0]
 
 
 @contextlib.contextmanager
@@ -202,7 +196,8 @@ def _varying(calls: Mapping[str, Call]) -> set[str]:
     """The calls that depend on the image. Of a tensor that came from outside of PyTorch that is not known: it may."""
     found = {INPUT}
     for name, call in calls.items():
-        if call.operation == "outside" or any(ref.name in found for ref in call.refs):
+        depends = call.operation not in SHAPED and any(ref.name in found for ref in call.refs)
+        if call.operation == "outside" or depends:
             found.add(name)
     return found - {INPUT}
 
@@ -219,7 +214,9 @@ def _node(call: Call, value: Tensor) -> Node:
     return Node(call.name, call.module, call.operation, inputs, unit_shape(value), call.settings, call.weights, opens)
 
 
-def _exported(module: nn.Module, inputs: Tensor, expected: Tensor) -> Traced:
+def _exported(module: nn.Module, inputs: Tensor, recording: Recording) -> Traced:
+    assert recording.answer is not None
+    expected = recording.values[recording.answer.name]
     calls, answer = exported_calls(module, inputs)
     state, lowered = state_of(module), _lowered(calls, answer)
     unknown = [name for call in lowered.calls.values() for name in call.weights.values() if name not in state]
@@ -232,18 +229,21 @@ def _exported(module: nn.Module, inputs: Tensor, expected: Tensor) -> Traced:
     return Traced(_graph(lowered, values), module, lowered.calls)
 
 
-def _failed(module: nn.Module, inputs: Tensor, recording: Recording) -> Traced:
-    """The graph up to the operation that failed, or all of it where it answers with no tensor."""
+def _from_recording(
+    module: nn.Module, inputs: Tensor, recording: Recording, note: str
+) -> tuple[Traced, dict[str, Tensor]]:
+    """The graph of one pass, up to the operation that failed, and what its nodes gave."""
     broken = [] if recording.failed is None else [recording.failed[0]]
-    lowered = _lowered([*recording.calls, *broken], None)
-    calls = dict(lowered.calls)
-    state, last = state_of(module), calls.pop(list(calls)[-1]) if broken else None
+    lowered = _lowered([*recording.calls, *broken], recording.answer if recording.answered else None)
+    state, calls = state_of(module), dict(lowered.calls)
+    last = calls.pop(list(calls)[-1]) if broken else None
     values = _computed(calls, inputs, state, lowered.kept(recording.values))
     graph = _graph(dataclasses.replace(lowered, calls=calls), values)
-    if last is None or recording.failed is None:
-        name = graph.nodes[-1].name
-        failure = Failure("output", "", "forward", f"the network answers with no tensor; {name} ran last", (name,))
-    else:
+    failure = None
+    if last is not None and recording.failed is not None:
         message = explain_failure(last, recording.failed[1], values, state)
         failure = Failure(last.name, last.module, last.operation, message, tuple(ref.source for ref in _inputs(last)))
-    return Traced(dataclasses.replace(graph, exported=False, failed=failure), module, calls)
+    elif not recording.answered:
+        failure = explain_answer(graph.nodes, values)
+    graph = dataclasses.replace(graph, exported=False, failed=failure, note=note)
+    return Traced(graph, module, calls), values

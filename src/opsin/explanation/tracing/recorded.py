@@ -41,6 +41,11 @@ class Recording:
     answer: Ref | None = None
     failed: tuple[Call, BaseException] | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether the network gave one row of scores, or another tensor of its one image."""
+        return self.answer is not None and len(self.values[self.answer.name]) == 1
+
 
 def record_calls(module: nn.Module, inputs: Tensor) -> Recording:
     """Run the network on `(1, c, h, w)` in evaluation mode and note what it calls.
