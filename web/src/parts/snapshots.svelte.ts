@@ -10,8 +10,8 @@ import { nearest } from "./timeline/history.ts";
 import type { Snapshot } from "./snapshots.ts";
 
 const TOGETHER = 4; // questions on their way at a time
-const AHEAD = 12; // steps in the direction of the last move
-const BEHIND = 3;
+// steps ahead, in the direction of the last move, and fewer behind
+const AROUND = [1, -1, 2, 3, -2, 4, 5, -3, 6, 7, 8, 9, 10, 11, 12];
 
 export interface Wanted {
   step: number;
@@ -79,13 +79,12 @@ export function watched(context: ViewContext, wanted: () => Wanted | null, steps
     if (!known(now) && error === null) fetch(now, newest);
     const all = steps();
     const at = nearest(all, now.step);
-    for (let distance = 1; distance <= AHEAD && onTheWay.size < TOGETHER; distance++) {
-      for (const side of [direction, -direction]) {
-        const step = all[at + side * distance];
-        if (step === undefined || (side !== direction && distance > BEHIND)) continue;
-        const args = { ...now, step };
-        if (!known(args)) fetch(args, null);
-      }
+    for (const distance of AROUND) {
+      const step = all[at + direction * distance];
+      if (step === undefined) continue;
+      if (onTheWay.size >= TOGETHER) return;
+      const args = { ...now, step };
+      if (!known(args)) fetch(args, null);
     }
   }
 
