@@ -86,12 +86,14 @@ export function asker(model: Model): Asker {
   const key = (question: string, args: object): string => `${question} ${canonical(args)}`;
 
   const ask = <A,>(question: string, args: object = {}, options: AskOptions = {}): Promise<A> => {
-    const name = key(question, args);
-    if (answers.has(name)) return Promise.resolve(answers.get(name) as A);
+    const { document, buffers } = pack(args);
+    // what comes with a file is asked once: a key out of millions of bytes would cost more than the answer
+    const name = buffers.length ? null : key(question, args);
+    if (name !== null && answers.has(name)) return Promise.resolve(answers.get(name) as A);
     const id = `${prefix}-${count++}`;
     return new Promise<A>((resolve, reject) => {
       const given = (answer: unknown): void => {
-        keep(name, answer);
+        if (name !== null) keep(name, answer);
         resolve(answer as A);
       };
       waiting.set(id, { resolve: given, reject, progress: options.progress });
@@ -100,7 +102,6 @@ export function asker(model: Model): Asker {
         model.send({ kind: "cancel", id });
         reject(new DOMException("cancelled", "AbortError"));
       });
-      const { document, buffers } = pack(args);
       model.send({ kind: "ask", id, question, args: document }, undefined, buffers);
     });
   };
