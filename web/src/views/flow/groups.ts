@@ -58,21 +58,27 @@ export function holders(node: GraphNode): string[] {
   return Array.from({ length: own }, (_, index) => parts.slice(0, index + 1).join("."));
 }
 
-/** Open groups, widest first, while no more than `most` things are shown. */
+/** Fewer things than this tell nothing of a network: then its largest group is opened, however many it holds. */
+const TOO_FEW = 6;
+
+/** Open the largest groups, with those beside them that are alike, while no more than `most` things are shown. */
 export function openedFor(nodes: readonly GraphNode[], groups: readonly Group[], most: number): Set<string> {
-  const open = new Set<string>();
-  const byDepth = [...groups].sort((a, b) => depth(a) - depth(b) || a.first - b.first);
-  const levels = [...new Set(byDepth.map(depth))];
-  // a whole depth at a time, so that equal blocks look equal
-  for (const level of levels) {
-    const more = new Set([...open, ...byDepth.filter((group) => depth(group) === level).map((group) => group.path)]);
-    if (shownOf(nodes, groups, more).length > most) break;
-    for (const path of more) open.add(path);
+  let open = new Set<string>();
+  for (;;) {
+    const shown = shownOf(nodes, groups, open);
+    const closed = shown.filter((item) => item.group).sort((a, b) => b.members.length - a.members.length);
+    const [largest] = closed;
+    if (!largest?.group) return open;
+    const parent = parentOf(largest.group.path);
+    // blocks that are alike are opened together: what is equal is to look equal
+    const alike = closed.filter((item) => parentOf(item.group?.path ?? "") === parent && item.members.length > largest.members.length / 2);
+    const more = new Set([...open, ...alike.map((item) => item.group?.path ?? "")]);
+    if (shownOf(nodes, groups, more).length > most && shown.length >= TOO_FEW) return open;
+    open = more;
   }
-  return open;
 }
 
-const depth = (group: Group): number => group.path.split(".").length;
+const parentOf = (path: string): string => path.split(".").slice(0, -1).join(".");
 
 export function shownOf(nodes: readonly GraphNode[], groups: readonly Group[], open: ReadonlySet<string>): Shown[] {
   const starting = new Map<number, Group[]>();

@@ -1,7 +1,9 @@
 /** Where the things of a graph stand: columns from left to right, as dagre lays layered graphs. */
 
 import { Graph, layout as lay } from "@dagrejs/dagre";
+import { mapShape } from "./answers.ts";
 import type { Edge, Shown } from "./groups.ts";
+import { isVector } from "./tiles.ts";
 
 export interface Placed {
   id: string;
@@ -32,8 +34,11 @@ export interface Room {
   widest: number;
 }
 
-const GAP = 14;
+const GAP = 7;
 const BETWEEN = 10;
+/** What only hands on its numbers takes a line, single numbers take less than maps. */
+const THIN = 16;
+const VECTOR = 36;
 /** Below every map: its name and range. */
 export const CAPTION = 36;
 
@@ -42,18 +47,37 @@ export function layOut(shown: readonly Shown[], edges: readonly Edge[], room: Ro
   const columns = Math.max(...ranks.values(), 0) + 1;
   const crowd = new Array<number>(columns).fill(0);
   for (const rank of ranks.values()) crowd[rank] = (crowd[rank] ?? 0) + 1;
-  const width = Math.min(Math.max(Math.floor((room.width - GAP * (columns - 1)) / columns), room.narrowest), room.widest);
+  const widths = widthsOf(shown, ranks, columns, room);
   const graph = new Graph();
   graph.setGraph({ rankdir: "LR", ranksep: GAP, nodesep: BETWEEN, edgesep: 6, ranker: "longest-path" });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const item of shown) {
-    const many = crowd[ranks.get(item.id) ?? 0] ?? 1;
-    graph.setNode(item.id, { width, height: Math.max(Math.floor((room.height - BETWEEN * (many - 1)) / many), 48 + CAPTION) });
+    const rank = ranks.get(item.id) ?? 0;
+    const many = crowd[rank] ?? 1;
+    graph.setNode(item.id, { width: widths[rank] ?? room.narrowest, height: Math.max(Math.floor((room.height - BETWEEN * (many - 1)) / many), 48 + CAPTION) });
   }
   for (const { from, to } of edges) graph.setEdge(from, to);
   lay(graph);
   return read(graph, shown, edges);
 }
+
+/** The width of each column: what its widest thing needs; maps share what is left. */
+function widthsOf(shown: readonly Shown[], ranks: ReadonlyMap<string, number>, columns: number, room: Room): number[] {
+  const fixed = new Array<number>(columns).fill(0);
+  for (const item of shown) {
+    const rank = ranks.get(item.id) ?? 0;
+    fixed[rank] = Math.max(fixed[rank] ?? 0, isHandedOn(item) ? THIN : isVector(mapShape(item.node.shape)) ? VECTOR : Infinity);
+  }
+  const taken = fixed.reduce((sum, width) => sum + (width === Infinity ? 0 : width), GAP * (columns - 1));
+  const sharing = fixed.filter((width) => width === Infinity).length;
+  const share = Math.floor((room.width - taken) / Math.max(sharing, 1));
+  return fixed.map((width) => (width === Infinity ? Math.min(Math.max(share, room.narrowest), room.widest) : width));
+}
+
+const HANDS_ON = new Set(["flatten", "dropout", "reshape", "identity", "stochastic_depth"]);
+
+/** Whether a node gives the numbers that it gets, in their order: there is nothing to see twice. */
+export const isHandedOn = (item: Shown): boolean => !item.group && HANDS_ON.has(item.node.operation);
 
 function read(graph: Graph, shown: readonly Shown[], edges: readonly Edge[]): Layout {
   const nodes = new Map<string, Placed>();

@@ -79,10 +79,13 @@ export function paintBox(canvas: HTMLCanvasElement, tiling: Tiling, box: Box | n
   const context = sized(canvas, tiling, dpr);
   if (!context || !box) return;
   const places = placesOf(tiling, box);
-  context.fillStyle = "rgb(0 0 0 / 55%)";
+  context.fillStyle = "rgb(0 0 0 / 48%)";
   context.fillRect(0, 0, tiling.width, tiling.height);
   for (const { left, top, width, height } of places) context.clearRect(left, top, Math.max(width, 1), Math.max(height, 1));
-  if (isVector(tiling.shape) && places.length > 1) return;
+  const first = places[0];
+  // on tiles of few pixels lines would hide what they frame, and a whole tile needs none
+  const whole = first && first.width * first.height > 0.9 * tiling.tileWidth * tiling.tileHeight;
+  if (places.length > 1 && (whole || tiling.tileWidth < 12)) return;
   context.lineWidth = 1;
   for (const { left, top, width, height } of places) {
     context.strokeStyle = "rgb(0 0 0 / 70%)";

@@ -29,16 +29,20 @@ export function tilingOf(shape: Unit, width: number, height: number, largest = 1
   const single = rows === 1 && columns === 1;
   const gap = single || channels === 1 ? 0 : GAP;
   const most = single ? 2 * LARGEST_CELL : largest;
+  let found: Tiling | null = null;
   for (let across = 1; across <= channels; across++) {
     const fitting = (width - gap * (across - 1)) / across;
     const tileWidth = whole(Math.min(fitting, most * Math.min(1, columns / rows)), columns);
     const tileHeight = (tileWidth * rows) / columns;
     const down = Math.ceil(channels / across);
     const high = down * (tileHeight + gap) - gap;
+    // of tilings with equally large tiles the widest
+    if (found && tileWidth < found.tileWidth) break;
     if (high <= height || tileWidth <= 1) {
-      return { shape, columns: across, tileWidth, tileHeight, gap, width: across * (tileWidth + gap) - gap, height: high };
+      found = { shape, columns: across, tileWidth, tileHeight, gap, width: across * (tileWidth + gap) - gap, height: high };
     }
   }
+  if (found) return found;
   const tile = Math.min(width, (height / rows) * columns);
   const tileHeight = Math.min((tile * rows) / columns, height);
   return { shape, columns: 1, tileWidth: tile, tileHeight, gap, width: tile, height: tileHeight };
