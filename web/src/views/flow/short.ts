@@ -1,0 +1,11 @@
+/** A number in at most six signs, for the cells of a window: the whole number stands in its tool tip. */
+export function short(value: number): string {
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  const rounded = Number(value.toFixed(digits));
+  const text = rounded === 0 && value !== 0 ? value.toExponential(0) : String(rounded);
+  return text.replace(/^-/, "\u2212");
+}
+
+/** Six significant digits: enough to see a sum add up. */
+export const precise = (value: number): string => String(Number(value.toPrecision(6))).replace(/^-/, "\u2212");
