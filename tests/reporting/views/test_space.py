@@ -76,6 +76,7 @@ def test_each_epoch_is_turned_onto_the_one_before(make_run):
     assert same["change"] < 1e-3
     assert other["change"] > 0.5
     assert first["change"] is None
+    assert [frame["before"] for frame in (first, same, other)] == [None, 0, 1]
 
 
 def test_asking_in_another_order_changes_nothing(digits_run):
@@ -103,7 +104,9 @@ def test_an_epoch_without_features_to_lay_out_is_passed_over(make_run):
     for epoch, values in ((0, good), (1, flat), (2, broken), (3, good)):
         write_features(run, epoch, values)
     subject = Subject.of(run)
-    assert answer(subject, "space", {"epoch": 3})["change"] < 1e-3
+    found = answer(subject, "space", {"epoch": 3})
+    assert found["change"] < 1e-3
+    assert found["before"] == 0
     with pytest.raises(OpsinError, match="the same features for all 30 images"):
         answer(subject, "space", {"epoch": 1})
     with pytest.raises(CheckFailed, match="not finite"):

@@ -61,8 +61,7 @@ def space(subject: Subject, *, progress: Progress, epoch: int | None = None) -> 
     """
     run = subject.need_run()
     chosen = _nearest(_epochs(run), epoch)
-    frame = _chained(subject, "pca", _epochs(run), chosen, progress)
-    return _told(subject, frame, chosen)
+    return _told(subject, *_chained(subject, "pca", _epochs(run), chosen, progress), chosen)
 
 
 def layout(
@@ -81,8 +80,8 @@ def layout(
         their probabilities; `positions` float32 `(n, 2)`, centred, with a root mean square distance of 1 from the
         centre; epoch and step (None for another layer); layer, pooled, features, method, perplexity; trustworthiness
         and its neighbours; purity and what chance gives; explained: share of the variance of each axis of a PCA;
-        change: the share of the layout of the epoch before (of the last, for another layer) that is not in this one;
-        notes.
+        change: the share of the layout of the epoch `before` (of the last epoch, for another layer) that is not in this
+        one; notes.
 
     Raises:
         OpsinError: no run is looked at, it keeps no features, or there is no network or no such layer.
@@ -95,10 +94,10 @@ def layout(
             raise OpsinError(
                 f"epoch {epoch} of {layer} was asked for; a run keeps the features of one layer only: leave epoch out"
             )
-        return _told(subject, _of_layer(subject, layer, method, progress), None)
+        return _told(subject, _of_layer(subject, layer, method, progress), None, None)
     kept = _doubling(epochs) if method == "tsne" else epochs
     chosen = _nearest(kept, epoch)
-    return _told(subject, _chained(subject, method, kept, chosen, progress), chosen)
+    return _told(subject, *_chained(subject, method, kept, chosen, progress), chosen)
 
 
 def _epochs(run: Run) -> list[int]:
@@ -151,11 +150,14 @@ def _features(subject: Subject, epoch: int) -> FeatureSpace:
     )  # fmt: skip
 
 
-def _chained(subject: Subject, method: Method, epochs: Sequence[int], wanted: int, progress: Progress) -> FeatureSpace:
-    """The layout of an epoch, made from that of the one before, and so on from the first. One whose features cannot be
-    laid out (a diverged or dead network) is passed over."""
+def _chained(
+    subject: Subject, method: Method, epochs: Sequence[int], wanted: int, progress: Progress
+) -> tuple[FeatureSpace, int | None]:
+    """The layout of an epoch, made from that of the one before, and so on from the first; and which that was. One whose
+    features cannot be laid out (a diverged or dead network) is passed over."""
     frames = _FRAMES.setdefault(subject, {}).setdefault(method, {})
     before: FeatureSpace | None = None
+    way: list[int] = []
     chain = [epoch for epoch in epochs if epoch <= wanted]
     for done, epoch in enumerate(chain):
         written = (subject.need_run().path / "embeddings" / f"{epoch:04d}.safetensors").stat().st_mtime_ns
@@ -172,9 +174,11 @@ def _chained(subject: Subject, method: Method, epochs: Sequence[int], wanted: in
                 del frames[later]
             known = frames[epoch] = (written, dataclasses.replace(made, features=made.features[:, :0]))
         before = known[1]
+        way.append(epoch)
     assert before is not None
     progress("trustworthiness", len(chain), len(chain))
-    return measured(dataclasses.replace(before, features=_features(subject, wanted).features))
+    found = measured(dataclasses.replace(before, features=_features(subject, wanted).features))
+    return found, way[-2] if len(way) > 1 else None
 
 
 def _of_layer(subject: Subject, layer: str, method: Method, progress: Progress) -> FeatureSpace:
@@ -183,7 +187,7 @@ def _of_layer(subject: Subject, layer: str, method: Method, progress: Progress) 
     epochs = _epochs(run)
     indices = run.embeddings(epochs[-1]).indices
     images = Split("validation", subject.data, indices)
-    last = _chained(subject, "pca", epochs, epochs[-1], progress)
+    last, _ = _chained(subject, "pca", epochs, epochs[-1], progress)
     found = embed(subject.model, images, layer, method=method, most=len(indices), aligned_to=last, progress=progress)
     return _scaled(found)
 
@@ -198,7 +202,7 @@ def _scaled(space: FeatureSpace) -> FeatureSpace:
     return dataclasses.replace(space, projection=(points / size).astype(np.float32))
 
 
-def _told(subject: Subject, space: FeatureSpace, epoch: int | None) -> dict[str, Any]:
+def _told(subject: Subject, space: FeatureSpace, before: int | None, epoch: int | None) -> dict[str, Any]:
     run = subject.need_run()
     indices = run.embeddings(_epochs(run)[-1] if epoch is None else epoch).indices
     answers, confidence = answers_to(subject, indices)
@@ -221,5 +225,6 @@ def _told(subject: Subject, space: FeatureSpace, epoch: int | None) -> dict[str,
         "purity_chance": space.purity_chance,
         "explained": None if space.explained is None else space.explained.tolist(),
         "change": space.misfit,
+        "before": before,
         "notes": list(space.notes),
     }

@@ -30,7 +30,7 @@ export const space = {
   "space.facts": "{images} images, {features} features",
   "space.explained": "{share} of the variance",
   "space.perplexity": "perplexity {value}",
-  "space.change": "{share} changed since the epoch before",
+  "space.change": "{share} changed since epoch {epoch}",
   "space.trust": "trustworthiness {value}",
   "space.trust_what": "1 where the {k} neighbours of every point are its neighbours in the features too (Venna and Kaski 2001)",
   "space.purity": "{share} of the {k} nearest share the class (by chance {chance})",

@@ -32,7 +32,7 @@ export const space: Record<keyof typeof en, string> = {
   "space.facts": "{images} 张图像，{features} 个特征",
   "space.explained": "解释方差 {share}",
   "space.perplexity": "困惑度 {value}",
-  "space.change": "与上一轮次相比变化 {share}",
+  "space.change": "自轮次 {epoch} 起变化 {share}",
   "space.trust": "可信度 {value}",
   "space.trust_what": "每个点的 {k} 个近邻在特征中也都是近邻时为 1（Venna 和 Kaski 2001）",
   "space.purity": "{k} 个近邻中 {share} 同类（随机为 {chance}）",

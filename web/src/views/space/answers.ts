@@ -30,6 +30,8 @@ export interface Layout {
   purity_chance: number | null;
   explained: number[] | null;
   change: number | null;
+  /** The epoch that this one was turned onto. */
+  before: number | null;
   notes: string[];
 }
 
