@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -159,18 +158,8 @@ def test_misuse_is_one_line_and_exit_2(home, tokens, message, capsys):
     assert output.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("tokens", "message"),
-    [
-        (["nothing"], "there is no run, file or network nothing"),
-        (["my.py:CNN", "--weights", "cnn.pth"], "my.py:CNN is a network without its --size PIXELS"),
-    ],
-)
-def test_what_cannot_be_opened_is_one_line_and_no_address(home, tokens, message, capfd):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-    assert main(["studio", *tokens, "--port", "0"]) == 2
+def test_what_cannot_be_opened_is_one_line_and_no_address(home, capfd):
+    assert main(["studio", "nothing", "--port", "0"]) == 2
     output = capfd.readouterr()
     assert output.out == ""
-    assert message in output.err
-    assert output.err.count("\n") == 1
+    assert output.err == "opsin: there is no run, file or network nothing; give the path of a run folder\n"

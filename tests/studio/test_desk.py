@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -68,7 +69,7 @@ def test_no_more_are_open_than_allowed_and_the_one_left_longest_goes(at_desk):
             gone = await desk.sit(first, ids["a"])
             pid = (await told(gone))["pid"]
             await desk.sit(second, ids["b"])
-            with pytest.raises(OpsinError, match="2 models are open, each in a page of its own; close one"):
+            with pytest.raises(OpsinError, match="2 are open already, each in a page of its own; close one"):
                 await desk.sit(Page(), ids["c"])
             desk.leave(first)
             desk.leave(second)
@@ -148,3 +149,9 @@ def test_no_process_stays_behind(at_desk):
     before = set(psutil.Process().children(recursive=True))
     asyncio.run(go())
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+@pytest.mark.parametrize(("free", "most"), [(0, 1), (2e9, 1), (4e9, 2), (64e9, 4)])
+def test_as_many_are_open_as_fit_into_the_memory(monkeypatch, free, most):
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    assert module.most_open() == most

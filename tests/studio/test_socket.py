@@ -173,7 +173,7 @@ def test_no_more_subjects_than_allowed_and_the_page_is_told(studio):
     with running.page(first) as page:
         assert page.ask("told")["answer"]["id"] == first
         with running.page(second) as refused:
-            assert "close one of the pages" in refused.read()["message"]
+            assert "close one of these pages" in refused.read()["message"]
     with running.page(second) as page:
         assert page.ask("told")["answer"]["id"] == second
 

@@ -7,14 +7,22 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import psutil
+
 from opsin.errors import OpsinError
 from opsin.studio.follow import Written, changed_questions, written
 from opsin.studio.lanes import Asked, Lane, Own, Process, Reply, Told
 from opsin.studio.runs import Entry, Place
 
-MOST = 4  # subjects open at once: each takes a process or two, with PyTorch and a network in them
+MOST = 4  # subjects open at once
+EACH = 1.5e9  # bytes of memory that one takes: two processes, each with PyTorch and a network in it
 LATER = 5.0  # seconds
 IDLE = 300.0  # seconds after the last page has gone in which a subject stays open, for a page that is loaded again
+
+
+def most_open() -> int:
+    """How many subjects can be open at once with the memory that is free now: from 1 to MOST."""
+    return min(max(int(psutil.virtual_memory().available / EACH), 1), MOST)
 
 
 class Watcher(Protocol):
@@ -80,13 +88,13 @@ class Desk:
     Args:
         place: what there is.
         command: starts a worker.
-        most: how many subjects can be open at once.
+        most: how many subjects can be open at once; by default as many as fit into the memory.
     """
 
-    def __init__(self, place: Place, command: Sequence[str], most: int = MOST) -> None:
+    def __init__(self, place: Place, command: Sequence[str], most: int | None = None) -> None:
         self.shelf = place.shelf
         self.pages: set[Watcher] = set()
-        self._told, self._command, self._most = place.told(), command, most
+        self._told, self._command, self._most = place.told(), command, most or most_open()
         self._open: dict[str, OpenSubject] = {}
         self._spare: asyncio.Task[Process] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -146,7 +154,7 @@ class Desk:
         if len(self._open) >= self._most:
             idle = [id for id, subject in self._open.items() if not subject.pages]
             if not idle:
-                raise OpsinError(f"{self._most} models are open, each in a page of its own; close one of the pages")
+                raise OpsinError(f"{self._most} are open already, each in a page of its own; close one of these pages")
             self._close(min(idle, key=lambda id: self._open[id].left))
         subject = self._open[entry.id] = OpenSubject(entry, lambda lane: self._start(entry.id, lane))
         return subject
