@@ -3,12 +3,9 @@ import { afterEach, expect, test, vi } from "vitest";
 import Mosaic from "../../src/parts/Mosaic.svelte";
 import { viewContext } from "../../src/protocol/context.svelte.ts";
 import { fakeModel } from "../protocol/fake.ts";
+import { browserParts } from "./host.ts";
 
-vi.stubGlobal("ResizeObserver", class {
-  observe(): void {}
-  unobserve(): void {}
-  disconnect(): void {}
-});
+browserParts();
 let close = (): void => {};
 afterEach(() => close());
 
