@@ -20,6 +20,7 @@ VERBS = {
     "evaluate": "Score a model on labelled images.",
     "explain": "Show where in images a model's answers come from.",
     "check": "Explain images, and measure how faithful the maps are to the model.",
+    "trace": "Open one number of a network down to its arithmetic.",
     "compare": "Where two models differ, and whether that is chance.",
     "studio": "Look into networks in the browser: what they see, how they learned.",
     "report": "Write a run's report as one HTML file.",
