@@ -21,7 +21,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "about": ("subject", "steps", "classes"),
     "steps": ("subject", "steps", "classes", "spaces"),
-    "snapshots": ("subject", "steps", "spaces", "space", "layout", "images"),
+    "snapshots": ("subject", "steps", "probe", "filters", "gabor", "spaces", "space", "layout", "images"),
     "answers": ("subject", "space", "layout", "classes", "curves", "gallery"),
     "evidence": ("subject", "why", "evidence"),
     "weights": ("*",),
