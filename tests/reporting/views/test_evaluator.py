@@ -24,7 +24,7 @@ from opsin.data.decode import from_array
 from opsin.data.preprocess import Preprocess
 from opsin.records import Graph
 from opsin.reporting.views.moving import Move, moved
-from opsin.reporting.views.offline import offline
+from opsin.reporting.views.offline import SUPPORTED, offline
 from opsin.reporting.views.questions import answer
 from opsin.reporting.views.shown import Levels, map_shape
 from opsin.reporting.views.subject import Subject
@@ -227,13 +227,42 @@ def questions(graph: Graph, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "fields", {"layer": graph.output, "unit": [1, 0, 0]}
 
 
+def write_operations(folder: Path) -> None:
+    write(folder, "operations-all", {"names": sorted(SUPPORTED)})
+
+
+def write_faults(folder: Path) -> None:
+    """Fixtures that are wrong on purpose: the comparisons must see it."""
+    subject = subject_of(lived(lambda: zoo("simple_cnn", 1, 12)), (1, 12, 12))
+    image = subject.images.put(photo("L"), "").id
+    found, document = pass_of(subject, image, Move()), offline(subject, [image])
+    values = {node.name: found.values[node.name].detach().numpy() for node in found.traced.graph.nodes}
+    network = {"network": document, "input": found.inputs[0].numpy(), "values": values}
+    write(folder, "network-fault", {**network, "values": {**values, "conv2": values["conv2"] * 1.001}})
+    args = {"image": image, "layer": "conv2", "unit": [3, 0, 2]}
+    right = answer(subject, "trace", args)
+    asked = {"question": "trace", "args": args, "scale": scale_of(found, "conv2")}
+    faults = {
+        "key": {key: value for key, value in right.items() if key != "formula"},
+        "text": {**right, "formula": "sum"},
+        "number": {**right, "total": right["total"] * 1.01},
+        "position": {**right, "terms": {**right["terms"], "position": right["terms"]["position"] + 1}},
+        "box": {**right, "boxes": {**right["boxes"], "input": [0, 1, 0, 1, 0, 1]}},
+    }
+    for fault, wrong in faults.items():
+        write(folder, f"answers-fault-{fault}", {"offline": document, "asked": [{**asked, "answer": wrong}]})
+
+
+FAULTS = ["network-fault", *(f"answers-fault-{fault}" for fault in ("key", "text", "number", "position", "box"))]
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory) -> dict[str, str]:
     """What vitest found: the title of each comparison -> "" or what was different."""
     if shutil.which("node") is None or not (WEB / "node_modules" / "vitest").is_dir():
         missing("node with web/node_modules")
     folder = tmp_path_factory.mktemp("fixtures")
-    for writer in (write_pictures, write_moved, write_shown, write_networks):
+    for writer in (write_pictures, write_moved, write_shown, write_networks, write_operations, write_faults):
         writer(folder)
     result = folder / "result.json"
     arguments = ["run", "tests/evaluator/parity.test.ts", "--reporter=json", f"--outputFile={result}"]
@@ -276,3 +305,12 @@ def test_every_node_has_the_value_that_it_has_in_pytorch(compared, name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_browser_answers_as_python_does(compared, name):
     assert compared[f"answers-{name}"] == ""
+
+
+def test_the_browser_knows_the_operations_that_python_lets_through(compared):
+    assert compared["operations-all"] == ""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_seen(compared, name):
+    assert "AssertionError" in compared[name]

@@ -4,6 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { geometry, normalise, type Preprocess, seen } from "../../src/evaluator/images/preprocess.ts";
 import { type Move, moved } from "../../src/evaluator/images/moving.ts";
+import { OPERATIONS } from "../../src/evaluator/operations/table.ts";
 import { type Network, run } from "../../src/evaluator/run.ts";
 import { levels, type MapShape } from "../../src/evaluator/shown.ts";
 import { answerer, type Args } from "../../src/evaluator/answers.ts";
@@ -92,6 +93,10 @@ describe.runIf(fixtures("network").length > 0)("networks", () => {
       expect(gap, `${node} differs by ${gap} of its largest magnitude`).toBeLessThan(TOLERANCE);
     }
   });
+});
+
+it.runIf(fixtures("operations").length > 0)("operations-all", () => {
+  expect(Object.keys(OPERATIONS).sort()).toEqual(fixture<{ names: string[] }>("operations-all").names);
 });
 
 interface Answered {

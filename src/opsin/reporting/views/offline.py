@@ -82,6 +82,15 @@ SUPPORTED: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """Operations that the evaluator knows -> the arguments that it takes; others have to be None."""
+_TENSORS = frozenset({
+    "self", "other", "input", "weight", "bias", "running_mean", "running_var", "query", "key", "value", "attn_mask",
+    "mat2", "exponent", "tensors",
+})  # fmt: skip
+# the fewest that an operation's tensors may have
+_AXES = {
+    "conv2d": 4, "max_pool2d": 4, "avg_pool2d": 4, "adaptive_avg_pool2d": 4, "adaptive_max_pool2d": 4, "matmul": 2,
+    "bmm": 2,
+}  # fmt: skip
 
 
 def offline(subject: Subject, images: Sequence[str] | None = None) -> dict[str, Any] | str:
@@ -134,14 +143,10 @@ def why_not(traced: Traced, values: Mapping[str, Tensor]) -> str | None:
         return f"it fails at {graph.failed.node}: {graph.failed.message}"
     if not graph.exported:
         return graph.note
-    tensors = {**values, **traced.state()}
+    tensors = {**traced.state(), **values}
     for name in (node.name for node in graph.nodes if node.name in _running(traced)):
         call = traced.calls[name]
-        taken = [name, *(ref.name for ref in call.refs), *call.weights.values()]
-        whole = next((item for item in taken if not tensors[item].is_floating_point()), None)
-        reason = _unsupported(call)
-        if reason is None and whole is not None:
-            reason = f"works with {tensors[whole].dtype} ({whole}), and only floating-point numbers run in a browser"
+        reason = _unsupported(call) or _unsuited(call, tensors)
         if reason is not None:
             return f"{call.operation} (at {name}) {reason}"
     return None
@@ -208,6 +213,9 @@ def _unsupported(call: Call) -> str | None:
         return f"uses {unknown[0]}={given[unknown[0]]!r}, which does not run in a browser"
     if any(isinstance(item, Tensor) and not item.is_floating_point() for item in given.values()):
         return "takes whole numbers from the network's code"
+    dynamic = [role for role, value in given.items() if role not in _TENSORS and not _is_plain(value)]
+    if dynamic:
+        return f"computes its {dynamic[0]}, which does not run in a browser"
     odd = {
         "mode": given.get("mode", "constant") != "constant",
         "training": bool(given.get("training")),
@@ -218,6 +226,23 @@ def _unsupported(call: Call) -> str | None:
     }
     role = next((name for name, is_odd in odd.items() if is_odd), None)
     return None if role is None else f"uses {role}={given.get(role, call.item)!r}, which does not run in a browser"
+
+
+def _unsuited(call: Call, tensors: Mapping[str, Tensor]) -> str | None:
+    """Why the evaluator cannot compute with a call's tensors."""
+    taken = {role: value.name for role, value in call.arguments.items() if isinstance(value, Ref | Weight)}
+    several = [ref.name for ref in call.refs if ref.name not in taken.values()]
+    whole = [name for name in (call.name, *taken.values(), *several) if not tensors[name].is_floating_point()]
+    if whole:
+        return f"works with {tensors[whole[0]].dtype} ({whole[0]}), and only floating-point numbers run in a browser"
+    axes = _AXES.get(call.operation, 0)
+    few = [name for role, name in taken.items() if role != "bias" and tensors[name].ndim < axes]
+    return f"takes {few[0]} of shape {tuple(tensors[few[0]].shape)}, which does not run in a browser" if few else None
+
+
+def _is_plain(value: Any) -> bool:
+    items = value if isinstance(value, list | tuple) else [value]
+    return not any(isinstance(item, Ref | Weight | Tensor) for item in items)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
