@@ -26,7 +26,7 @@ export interface Packed {
   buffers: Uint8Array[];
 }
 
-export function array(data: Values, shape: number[] = [data.length]): NdArray {
+export function array<V extends Values>(data: V, shape: number[] = [data.length]): NdArray<V> {
   const dtype = data instanceof Uint8Array ? "uint8" : data instanceof Int32Array ? "int32" : "float32";
   return { dtype, shape, data };
 }
