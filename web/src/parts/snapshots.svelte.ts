@@ -33,6 +33,7 @@ export function watched(context: ViewContext, wanted: () => Wanted | null, steps
   let waiting = $state(false);
   let error = $state<string | null>(null);
   const onTheWay = new Set<string>();
+  const failed = new Set<string>(); // not fetched in advance again: that would go on and on
   let newest = 0; // counts what was wanted; an older answer never replaces a newer one
   let newestShown = 0;
   let kind = ""; // layers, images and channels: answers of another kind are not shown any more
@@ -63,6 +64,7 @@ export function watched(context: ViewContext, wanted: () => Wanted | null, steps
         else if (order !== null) show(found, order);
       })
       .catch((failure: unknown) => {
+        failed.add(name);
         if (mine !== kind || !now || canonical(now) !== name) return;
         error = (failure as Error).message;
         waiting = false;
@@ -84,7 +86,7 @@ export function watched(context: ViewContext, wanted: () => Wanted | null, steps
       if (step === undefined) continue;
       if (onTheWay.size >= TOGETHER) return;
       const args = { ...now, step };
-      if (!known(args)) fetch(args, null);
+      if (!known(args) && !failed.has(canonical(args))) fetch(args, null);
     }
   }
 
