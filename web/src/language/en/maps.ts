@@ -9,7 +9,6 @@ export const maps = {
   "maps.at_step": "The network as it was at step {step}.",
   "maps.now": "The network as it is now.",
   "maps.go_now": "Show it as it is now",
-  "maps.go_step": "Show it at step {step}",
   "maps.not_watched": "Step {step} was recorded for the watched images only. Choose one of them, or look at the network as it is now.",
   "maps.not_recorded": "The snapshots hold no maps of {layer}; choose another layer, or look at the network as it is now.",
   "maps.not_there": "The network has no layer {layer}; choose another one.",

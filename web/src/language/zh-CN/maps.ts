@@ -9,7 +9,6 @@ export const maps = {
   "maps.at_step": "第 {step} 步时的网络。",
   "maps.now": "当前的网络。",
   "maps.go_now": "显示当前的网络",
-  "maps.go_step": "显示第 {step} 步",
   "maps.not_watched": "第 {step} 步只记录了观察图像。请选择其中一张，或查看当前的网络。",
   "maps.not_recorded": "快照里没有 {layer} 的特征图；请选择其他层，或查看当前的网络。",
   "maps.not_there": "网络里没有 {layer} 这一层；请选择其他层。",
