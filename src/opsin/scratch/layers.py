@@ -76,24 +76,27 @@ class Conv2D(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """`(n, in_channels, h, w)` to `(n, out_channels, rows, columns)`."""
         checked_images(x, "Conv2D", self.in_channels)
-        n, self._size = len(x), x.shape[2:]
+        self._size = x.shape[2:]
         rows, columns = output_size(self._size, self.kernel_size, self.stride, self.padding, self.dilation)
-        seen = windows(padded(x, self.padding), self.kernel_size, self.stride, self.dilation)
-        # one column for each place (i, j), with all that its window shows: then the sum is a matrix product
-        self._columns = seen.reshape(n, self.groups, -1, rows * columns)
-        y = (self._matrix() @ self._columns).reshape(n, self.out_channels, rows, columns)
+        self._seen = windows(padded(x, self.padding), self.kernel_size, self.stride, self.dilation)
+        y = (self._matrix() @ self._columns()).reshape(len(x), self.out_channels, rows, columns)
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         n, _, rows, columns = grad_output.shape
         grad = grad_output.reshape(n, self.groups, -1, rows * columns)
-        grad_weight = (grad @ self._columns.swapaxes(2, 3)).sum(axis=0)
+        grad_weight = (grad @ self._columns().swapaxes(2, 3)).sum(axis=0)
         self.grads = {"weight": grad_weight.reshape(self.weight.shape)}
         if self.bias is not None:
             self.grads["bias"] = grad_output.sum(axis=(0, 2, 3))
         grad_columns = self._matrix().swapaxes(1, 2) @ grad
         grad_windows = grad_columns.reshape(n, self.in_channels, *self.kernel_size, rows, columns)
         return put_back(grad_windows, self._size, self.stride, self.padding, self.dilation)
+
+    def _columns(self) -> np.ndarray:
+        """One column for each place (i, j), with all that its window shows: the sum becomes a matrix product. They take
+        as many times the room of the input as the kernel has places, so they are made twice rather than kept."""
+        return self._seen.reshape(len(self._seen), self.groups, -1, self._seen.shape[4] * self._seen.shape[5])
 
     def _matrix(self) -> np.ndarray:
         """The kernels as matrices `(groups, outputs of a group, numbers of a window)`."""
