@@ -122,8 +122,6 @@ def test_code_beside_a_run_is_never_what_the_run_says(here, tmp_path):
 def test_a_class_with_weights_from_the_command_line(here):
     subject = given(model="my.py:CNN", weights="runs/own/weights/best.safetensors", size=12).fresh()
     assert subject.model.preprocess.channels == 1
-    with pytest.raises(OpsinError, match="without its --size PIXELS"):
-        given(model="my.py:CNN", weights="runs/own/weights/best.safetensors")
     with pytest.raises(OpsinError, match=r"--channels has no effect: runs/zoo says that itself; it is for my.py:CNN"):
         given(model="runs/zoo", channels=1)
 

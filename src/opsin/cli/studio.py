@@ -37,7 +37,7 @@ def studio(
 
     Args:
         what: a folder of runs (by default runs/), a run, a .safetensors or .onnx file, a network with pretrained
-            weights, or my.py:CNN with --weights and --size.
+            weights, or my.py:CNN, where --weights, --size and --channels are found out or can be left out.
         port: to listen on, 0 for any; by default the first free one from 8470 on.
         browser: open the address in a browser; by default on a terminal.
         code: a class of your own, my.py:CNN, with which runs in the folder that were trained on it are opened; give it
@@ -77,8 +77,10 @@ def _place(what: str | None, code: list[str], channels: int | None, own: Own) ->
         return Place(Shelf(folder), tuple(code))
     if code:
         raise OpsinError(f"--code {code[0]} has no effect: it is for the runs of a folder, and {what} is none")
+    untrained = is_code(what) and own.weights is None
+    name = f"{what} (untrained)" if untrained else what
     asked = {**own.arguments(), "model": what, "channels": channels}
-    return Place(Shelf(None, Entry(identify(what.encode()), what, "model", "", 0.0, None, asked)))
+    return Place(Shelf(None, Entry(identify(what.encode()), name, "model", "", 0.0, None, asked)))
 
 
 def _has_screen() -> bool:

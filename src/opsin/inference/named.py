@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from opsin.data.preprocess import Preprocess
 from opsin.errors import OpsinError
@@ -70,9 +72,9 @@ def _open_own(
     if weights is None or size is None:
         missing = "--weights FILE" if weights is None else "--size PIXELS"
         raise OpsinError(f"{model} is a network without its {missing}; give it, as in --weights cnn.pth --size 28")
-    found, outputs = _shape_of(Path(weights))
-    names = classes or [str(index) for index in range(outputs)]
-    preprocess = Preprocess.simple(channels=channels or found, size=size, mean=mean, std=std)
+    state, _ = read_state(weights)
+    names = classes or [str(index) for index in range(outputs_of(state, str(weights)))]
+    preprocess = Preprocess.simple(channels=channels or channels_of(state), size=size, mean=mean, std=std)
     return load_model(model, classes=names, preprocess=preprocess, weights=weights)
 
 
@@ -89,12 +91,19 @@ def _open_onnx(
     return found
 
 
-def _shape_of(weights: Path) -> tuple[int, int]:
-    """Channels of the first convolution and outputs of the last linear layer in a weights file."""
-    state, _ = read_state(weights)
+def channels_of(state: Mapping[str, Tensor]) -> int:
+    """Channels that the first convolution among a network's tensors reads; 3 where there is none."""
     kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
+    return kernels[0].shape[1] if kernels and kernels[0].shape[1] in (1, 2, 3, 4) else 3
+
+
+def outputs_of(state: Mapping[str, Tensor], name: str) -> int:
+    """Outputs of the last linear layer among a network's tensors.
+
+    Raises:
+        OpsinError: there is no linear layer; `name` says where.
+    """
     matrices = [tensor for tensor in state.values() if tensor.ndim == 2]
-    channels = kernels[0].shape[1] if kernels and kernels[0].shape[1] in (1, 2, 3, 4) else 3
     if not matrices:
-        raise OpsinError(f"{weights} holds no linear layer that says how many classes there are; give --classes a,b,c")
-    return channels, matrices[-1].shape[0]
+        raise OpsinError(f"{name} holds no linear layer that says how many classes there are; give --classes a,b,c")
+    return matrices[-1].shape[0]

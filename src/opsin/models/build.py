@@ -175,9 +175,12 @@ def _check_input(name: str, delivery: Delivery, channels: int, size: Size) -> No
 
 
 def _trial(delivery: Delivery, channels: int, size: Size) -> str | None:
-    """Why the network cannot take one input of this size, or None. Runs on shapes alone (PyTorch's meta device)."""
-    module = delivery.module
-    shape = (1, channels, *([delivery.frames] if delivery.frames else []), *size)
+    frames = [delivery.frames] if delivery.frames else []
+    return why_unfit(delivery.module, (1, channels, *frames, *size))
+
+
+def why_unfit(module: nn.Module, shape: Sequence[int]) -> str | None:
+    """Why the network cannot take one input of this shape, or None. Runs on shapes alone (PyTorch's meta device)."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     training = {part: part.training for part in module.modules()}
@@ -185,10 +188,10 @@ def _trial(delivery: Delivery, channels: int, size: Size) -> str | None:
     try:
         with torch.no_grad():
             try:
-                torch.func.functional_call(module, shapes, (torch.empty(shape, device="meta"),))
+                torch.func.functional_call(module, shapes, (torch.empty(*shape, device="meta"),))
             except Exception:
                 # Some networks make tensors on the way that shapes alone cannot follow: then do the arithmetic.
-                module(torch.zeros(shape))
+                module(torch.zeros(*shape))
     except (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError) as error:
         return first_line(error)
     finally:

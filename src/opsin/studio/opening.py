@@ -9,7 +9,6 @@ from typing import Any
 
 from opsin.errors import OpsinError
 from opsin.files import read_json
-from opsin.inference.named import open_named
 from opsin.models.classifier import Classifier
 from opsin.models.load import load_model
 from opsin.models.sources.names import is_code
@@ -17,6 +16,7 @@ from opsin.models.weights import read_metadata
 from opsin.reporting.views.subject import Subject
 from opsin.studio.follow import Written, written
 from opsin.studio.offline import network
+from opsin.studio.own import open_to_look
 from opsin.studio.runs import Entry, Place
 from opsin.training.run import Run
 
@@ -55,7 +55,7 @@ def _open(place: Place, entry: Entry) -> Opened:
     run = None
     if entry is place.shelf.given:
         with network():
-            model = open_named(**entry.open)
+            model = open_to_look(**entry.open)
         subject = Subject(entry.name, None, lambda: model)
     else:
         assert entry.path is not None

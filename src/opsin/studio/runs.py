@@ -34,7 +34,7 @@ class Entry:
         status: of a run: `running`, `stopped`, `finished` or `failed`; otherwise empty.
         changed: when a run last wrote something, in seconds since 1970; of a file, when it was written.
         path: where it lies in the folder; None for what the command line named by itself.
-        open: how that is opened: the arguments of `open_named`.
+        open: how that is opened: the arguments of `open_to_look`.
     """
 
     id: str
