@@ -20,9 +20,11 @@ from opsin.reporting.views.subject import Subject
 from opsin.training.run import Embedding, Run
 
 Method = Literal["pca", "tsne"]
-Frames = dict[int, tuple[int, FeatureSpace]]
+Stamp = tuple[tuple[int, int], ...]
+Frames = dict[int, tuple[Stamp, FeatureSpace]]
 
-# the layouts of a run's epochs that were made so far, each with the time its features were written; without features
+# The layouts of a run's epochs that were made so far, without features; each with the epochs that it rests on and the
+# times at which their features were written.
 _FRAMES: weakref.WeakKeyDictionary[Subject, dict[str, Frames]] = weakref.WeakKeyDictionary()
 
 
@@ -31,7 +33,7 @@ def spaces(subject: Subject, *, progress: Progress) -> dict[str, Any]:  # noqa: 
 
     Returns:
         kept: the layer whose features the run keeps after each epoch; `epochs` of which they were kept, with their
-        `steps`, int32; `tsne_epochs`: those that a t-SNE is made of; `layers` that the network can be asked for as it
+        `steps`, int32; `layers` that the network can be asked for as it
         is now, and why there are none; `images`: how many were kept.
 
     Raises:
@@ -45,7 +47,6 @@ def spaces(subject: Subject, *, progress: Progress) -> dict[str, Any]:  # noqa: 
         "kept": _kept_layer(last),
         "epochs": np.array(epochs, np.int32),
         "steps": np.array(_steps(run, epochs), np.int32),
-        "tsne_epochs": np.array(_doubling(epochs), np.int32),
         "layers": layers,
         "layers_missing": missing,
         "images": len(last.labels),
@@ -56,8 +57,8 @@ def space(subject: Subject, *, progress: Progress, epoch: int | None = None) -> 
     """The features that a run kept after an epoch (the nearest that was kept; None: the last), on the plane of their
     two directions of largest variance (PCA); see `layout` for what is told.
 
-    The planes of all epochs are turned and mirrored onto the one before (orthogonal Procrustes), and each is scaled to
-    the same spread, so that motion means change.
+    The planes of all epochs are turned and mirrored onto an earlier one (orthogonal Procrustes, Schoenemann 1966), and
+    each is scaled to the same spread, so that motion means change.
     """
     run = subject.need_run()
     chosen = _nearest(_epochs(run), epoch)
@@ -70,9 +71,9 @@ def layout(
     """A layout that takes its time.
 
     Args:
-        method: `tsne` (van der Maaten and Hinton 2008; each epoch starts from the one before and is turned onto it) or
+        method: `tsne` (van der Maaten and Hinton 2008; each epoch starts from an earlier one and is turned onto it) or
             `pca`.
-        epoch: of the kept features; the nearest of those that a t-SNE is made of; None: the last.
+        epoch: of the kept features, the nearest that was kept; None: the last.
         layer: another layer, of the network as it is now, on the same images; `epoch` then has to be None.
 
     Returns:
@@ -80,8 +81,8 @@ def layout(
         their probabilities; `positions` float32 `(n, 2)`, centred, with a root mean square distance of 1 from the
         centre; epoch and step (None for another layer); layer, pooled, features, method, perplexity; trustworthiness
         and its neighbours; purity and what chance gives; explained: share of the variance of each axis of a PCA;
-        change: the share of the layout of the epoch `before` (of the last epoch, for another layer) that is not in this
-        one; notes.
+        change: the share of the layout onto which it was turned (of the epoch `before`; for another layer of the
+        last epoch) that is not in this one; notes.
 
     Raises:
         OpsinError: no run is looked at, it keeps no features, or there is no network or no such layer.
@@ -95,9 +96,8 @@ def layout(
                 f"epoch {epoch} of {layer} was asked for; a run keeps the features of one layer only: leave epoch out"
             )
         return _told(subject, _of_layer(subject, layer, method, progress), None, None)
-    kept = _doubling(epochs) if method == "tsne" else epochs
-    chosen = _nearest(kept, epoch)
-    return _told(subject, *_chained(subject, method, kept, chosen, progress), chosen)
+    chosen = _nearest(epochs, epoch)
+    return _told(subject, *_chained(subject, method, epochs, chosen, progress), chosen)
 
 
 def _epochs(run: Run) -> list[int]:
@@ -117,14 +117,15 @@ def _steps(run: Run, epochs: Sequence[int]) -> list[int]:
     return [known.get(epoch, 0) for epoch in epochs]
 
 
-def _doubling(epochs: Sequence[int]) -> list[int]:
-    """The first, then each about twice as late as the one before, and the last: most changes early, and a training that
-    goes on adds to them without changing those before."""
-    kept = [epochs[0]]
+def _way(epochs: Sequence[int], wanted: int) -> list[int]:
+    """The epochs from the first to the wanted one, each turned onto the one before: every one about twice as late as
+    the last, since most changes early. Few have to be made for any epoch, neighbours are turned onto the same one, and
+    a training that goes on changes none of them."""
+    way = [epochs[0]]
     for epoch in epochs[1:]:
-        if epoch >= 2 * kept[-1]:
-            kept.append(epoch)
-    return kept if kept[-1] == epochs[-1] else [*kept, epochs[-1]]
+        if 2 * way[-1] <= epoch < wanted:
+            way.append(epoch)
+    return way if wanted == way[-1] else [*way, wanted]
 
 
 def _nearest(epochs: Sequence[int], wanted: int | None) -> int:
@@ -153,16 +154,16 @@ def _features(subject: Subject, epoch: int) -> FeatureSpace:
 def _chained(
     subject: Subject, method: Method, epochs: Sequence[int], wanted: int, progress: Progress
 ) -> tuple[FeatureSpace, int | None]:
-    """The layout of an epoch, made from that of the one before, and so on from the first; and which that was. One whose
-    features cannot be laid out (a diverged or dead network) is passed over."""
+    """The layout of an epoch, turned onto that of an earlier one, and so on from the first; and which that was. One
+    whose features cannot be laid out (a diverged or dead network) is passed over."""
     frames = _FRAMES.setdefault(subject, {}).setdefault(method, {})
     before: FeatureSpace | None = None
-    way: list[int] = []
-    chain = [epoch for epoch in epochs if epoch <= wanted]
+    stamp: Stamp = ()
+    chain = _way(epochs, wanted)
     for done, epoch in enumerate(chain):
-        written = (subject.need_run().path / "embeddings" / f"{epoch:04d}.safetensors").stat().st_mtime_ns
-        known = frames.get(epoch)
-        if known is None or known[0] != written or (before is not None and known[1].names != before.names):
+        path = subject.need_run().path / "embeddings" / f"{epoch:04d}.safetensors"
+        own = (*stamp, (epoch, path.stat().st_mtime_ns))
+        if epoch not in frames or frames[epoch][0] != own:
             progress(f"{'t-SNE' if method == 'tsne' else 'PCA'}, epoch {epoch}", done, len(chain))
             try:
                 made = _scaled(project(_features(subject, epoch), method, aligned_to=before))
@@ -170,15 +171,12 @@ def _chained(
                 if epoch == wanted:
                     raise
                 continue
-            for later in [other for other in frames if other > epoch]:
-                del frames[later]
-            known = frames[epoch] = (written, dataclasses.replace(made, features=made.features[:, :0]))
-        before = known[1]
-        way.append(epoch)
+            frames[epoch] = (own, dataclasses.replace(made, features=made.features[:, :0]))
+        stamp, before = frames[epoch]
     assert before is not None
     progress("trustworthiness", len(chain), len(chain))
     found = measured(dataclasses.replace(before, features=_features(subject, wanted).features))
-    return found, way[-2] if len(way) > 1 else None
+    return found, stamp[-2][0] if len(stamp) > 1 else None
 
 
 def _of_layer(subject: Subject, layer: str, method: Method, progress: Progress) -> FeatureSpace:

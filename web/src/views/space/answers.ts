@@ -6,7 +6,6 @@ export interface Spaces {
   kept: string;
   epochs: NdArray<Int32Array>;
   steps: NdArray<Int32Array>;
-  tsne_epochs: NdArray<Int32Array>;
   layers: string[];
   layers_missing: string | null;
   images: number;
@@ -39,12 +38,9 @@ export interface SubjectAnswer {
   classes: string[];
 }
 
-/** The epochs that a method has layouts of, with their steps. */
-export function offered(spaces: Spaces, method: "pca" | "tsne"): { epoch: number; step: number }[] {
-  const all = Array.from(spaces.epochs.data, (epoch, at) => ({ epoch, step: spaces.steps.data[at] ?? 0 }));
-  const some = new Set(spaces.tsne_epochs.data);
-  return method === "pca" ? all : all.filter(({ epoch }) => some.has(epoch));
-}
+/** The epochs with their steps. */
+export const offered = (spaces: Spaces): { epoch: number; step: number }[] =>
+  Array.from(spaces.epochs.data, (epoch, at) => ({ epoch, step: spaces.steps.data[at] ?? 0 }));
 
 /** The epoch that ended nearest to a step; none chosen: the last. */
 export function nearestEpoch(choices: readonly { epoch: number; step: number }[], step: number | null): number | null {

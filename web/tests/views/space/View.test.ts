@@ -12,7 +12,7 @@ function replies(question: string, args: Record<string, unknown>): unknown {
   if (question === "spaces") {
     return {
       kept: "input of fc", epochs: array(Int32Array.of(0, 1, 2)), steps: array(Int32Array.of(0, 10, 20)),
-      tsne_epochs: array(Int32Array.of(0, 2)), layers: ["conv1"], layers_missing: null, images: 4,
+      layers: ["conv1"], layers_missing: null, images: 4,
     };
   }
   if (question === "thumbnails") {
@@ -77,7 +77,7 @@ describe("space", () => {
     expect(asked("space").at(-1)).toEqual({ epoch: 1 });
   });
 
-  it("a t-SNE is asked for of its own epochs, and can be given up", async () => {
+  it("a t-SNE takes its time and can be given up", async () => {
     await settle();
     const method = el.querySelectorAll("select")[1]!;
     method.value = "tsne";

@@ -63,13 +63,13 @@ describe("pictures", () => {
 
 describe("epochs", () => {
   const spaces = {
-    epochs: array(Int32Array.of(0, 1, 2, 3)), steps: array(Int32Array.of(0, 50, 100, 150)), tsne_epochs: array(Int32Array.of(0, 1, 3)),
+    epochs: array(Int32Array.of(0, 1, 2, 3)), steps: array(Int32Array.of(0, 50, 100, 150)),
   } as Spaces;
 
-  it("follow the step that is chosen, those of a t-SNE too", () => {
-    expect(nearestEpoch(offered(spaces, "pca"), 90)).toBe(2);
-    expect(nearestEpoch(offered(spaces, "tsne"), 110)).toBe(3);
-    expect(nearestEpoch(offered(spaces, "pca"), null)).toBe(3);
+  it("follow the step that is chosen", () => {
+    expect(nearestEpoch(offered(spaces), 90)).toBe(2);
+    expect(nearestEpoch(offered(spaces), 0)).toBe(0);
+    expect(nearestEpoch(offered(spaces), null)).toBe(3);
     expect(nearestEpoch([], 3)).toBe(null);
   });
 });
