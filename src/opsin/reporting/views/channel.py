@@ -102,12 +102,11 @@ def top_images(subject: Subject, *, progress: Progress, layer: str, channel: int
     """The validation images of the run that excite a channel most.
 
     Returns:
-        ids; names; `values` float32 `(k,)`; `crops` uint8 `(k, h, w, 3)`: the receptive fields; `inside` and `cells`
-        int32 `(k, 4)`: the part of each crop that is picture, and the place of the unit in it (top, left, bottom,
-        right); `places` int32 `(k, 2)`: row and column in the layer's maps; `boxes` int32 `(k, 4)` in the input of
-        `size` [height, width]; field (local or structural) and what a local one ignores; dead; images, copies;
-        `class_means` float32, `selectivity`, `preferred` (a class), `p_value` (of this channel alone) and `selective`,
-        or None without labels; notes.
+        ids; names; `values` float32 `(k,)`; `crops` uint8 `(k, h, w, 3)`: the receptive fields; `places` int32
+        `(k, 2)`: row and column in the layer's maps; `boxes` int32 `(k, 4)`: top, left, bottom, right of the fields in
+        the input of `size` [height, width]; field (local or structural) and what a local one ignores; dead; images,
+        copies; `class_means` float32, `selectivity`, `preferred` (a class), `p_value` (of this channel alone) and
+        `selective`, or None without labels; notes.
 
     Raises:
         OpsinError: there is no run whose images could be looked through, or no such channel.
@@ -134,8 +133,6 @@ def top_images(subject: Subject, *, progress: Progress, layer: str, channel: int
         "names": names,
         "values": found.values[0][kept],
         "crops": found.crops[0][kept],
-        "inside": found.inside[0][kept],
-        "cells": found.cells[0][kept],
         "places": found.places[0][kept],
         "boxes": found.boxes[0][kept],
         "size": found.size,

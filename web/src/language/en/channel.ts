@@ -46,7 +46,7 @@ export const channel = {
   "channel.top": "What excites it most",
   "channel.top_start": "Look through {count} validation images",
   "channel.top_none": "The crops that excite a channel most come from the images of a run: open the run that trained this network.",
-  "channel.top_note": "{count} images looked at; framed: the receptive field ({field}) in the picture, and the unit's own place in the crop.",
+  "channel.top_note": "{count} images looked at; each crop is the receptive field ({field}) that is framed in the picture beside it.",
   "channel.local": "without what rescales whole channels",
   "channel.structural": "all pixels that can matter",
   "channel.dead": "Dead: above zero on none of {count} images.",

@@ -48,7 +48,7 @@ export const channel: Record<keyof typeof en, string> = {
   "channel.top": "最能激发它的图像",
   "channel.top_start": "浏览 {count} 张验证图像",
   "channel.top_none": "最能激发通道的图像块来自某次运行的图像：请打开训练这个网络的运行。",
-  "channel.top_note": "浏览了 {count} 张图像；框出的是图像中的感受野（{field}），以及图像块中单元自身的位置。",
+  "channel.top_note": "浏览了 {count} 张图像；每个图像块就是旁边图像中框出的感受野（{field}）。",
   "channel.local": "不含对整个通道的缩放",
   "channel.structural": "所有可能有影响的像素",
   "channel.dead": "失活：在 {count} 张图像上都不大于零。",

@@ -41,8 +41,6 @@ export interface TopAnswer {
   names: string[];
   values: NdArray<Float32Array>;
   crops: NdArray<Uint8Array>;
-  inside: NdArray<Int32Array>;
-  cells: NdArray<Int32Array>;
   places: NdArray<Int32Array>;
   boxes: NdArray<Int32Array>;
   size: [number, number];
