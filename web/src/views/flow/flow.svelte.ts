@@ -10,6 +10,8 @@ export interface Pointed {
 export interface FlowState {
   move: Move;
   pointed: Pointed | null;
+  /** Whether the last thing that a person used was the keyboard; nothing follows it. */
+  byKeys: boolean;
   /** Paths of opened groups; null until the graph is known. */
   open: ReadonlySet<string> | null;
 }
@@ -19,6 +21,7 @@ export function flowState(): FlowState {
   let pointed = $state.raw<Pointed | null>(null);
   let open = $state.raw<ReadonlySet<string> | null>(null);
   return {
+    byKeys: false,
     get move() {
       return move;
     },

@@ -1,5 +1,10 @@
-/** Whoever goes a level deeper with the keyboard loses what had the focus: the new level takes it, and nobody else's. */
-export function takeFocus(element: HTMLElement): void {
-  const { activeElement, body } = element.ownerDocument;
-  if (activeElement === null || activeElement === body) element.focus({ preventScroll: true });
+/**
+ * Whoever goes a level deeper with the keyboard loses what had the focus: the new level takes it, so that Tab goes on
+ * from there. A pointer's focus is left alone.
+ */
+export function takeFocus(byKeys: boolean): (element: HTMLElement) => void {
+  return (element) => {
+    const { activeElement, body } = element.ownerDocument;
+    if (byKeys && (activeElement === null || activeElement === body)) element.focus({ preventScroll: true });
+  };
 }

@@ -3,7 +3,7 @@
 import { Graph, layout as lay } from "@dagrejs/dagre";
 import { mapShape } from "./answers.ts";
 import type { Edge, Shown } from "./groups.ts";
-import { isVector } from "./tiles.ts";
+import { isVector, tilingOf } from "./tiles.ts";
 
 export interface Placed {
   id: string;
@@ -39,6 +39,7 @@ const BETWEEN = 10;
 /** What only hands on its numbers takes a line, single numbers take less than maps. */
 const THIN = 16;
 const VECTOR = 36;
+const LINE = 96;
 /** Below every map: its name and range. */
 export const CAPTION = 36;
 
@@ -54,7 +55,9 @@ export function layOut(shown: readonly Shown[], edges: readonly Edge[], room: Ro
   for (const item of shown) {
     const rank = ranks.get(item.id) ?? 0;
     const many = crowd[rank] ?? 1;
-    graph.setNode(item.id, { width: widths[rank] ?? room.narrowest, height: Math.max(Math.floor((room.height - BETWEEN * (many - 1)) / many), 48 + CAPTION) });
+    const width = widths[rank] ?? room.narrowest;
+    const most = Math.max(Math.floor((room.height - BETWEEN * (many - 1)) / many), 48 + CAPTION);
+    graph.setNode(item.id, { width, height: heightOf(item, width, most) });
   }
   for (const { from, to } of edges) graph.setEdge(from, to);
   lay(graph);
@@ -72,6 +75,13 @@ function widthsOf(shown: readonly Shown[], ranks: ReadonlyMap<string, number>, c
   const sharing = fixed.filter((width) => width === Infinity).length;
   const share = Math.floor((room.width - taken) / Math.max(sharing, 1));
   return fixed.map((width) => (width === Infinity ? Math.min(Math.max(share, room.narrowest), room.widest) : width));
+}
+
+/** As high as the tiles need, so that what goes around a layer passes close by. */
+function heightOf(item: Shown, width: number, most: number): number {
+  if (isHandedOn(item)) return Math.min(most, LINE);
+  const tiles = tilingOf(mapShape(item.node.shape), width, most - CAPTION).height;
+  return Math.min(most, Math.max(tiles, CAPTION) + CAPTION);
 }
 
 const HANDS_ON = new Set(["flatten", "dropout", "reshape", "identity", "stochastic_depth"]);

@@ -4,8 +4,17 @@ export function short(value: number): string {
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
   const rounded = Number(value.toFixed(digits));
   const text = rounded === 0 && value !== 0 ? value.toExponential(0) : String(rounded);
-  return text.replace(/^-/, "\u2212");
+  return text.replace(/^(-?)0\./, "$1.").replace(/^-/, "\u2212");
 }
+
+/** Two significant digits, for captions below narrow columns. */
+export const rough = (value: number): string => roughly(value).replace(/^-/, "\u2212");
 
 /** Six significant digits: enough to see a sum add up. */
 export const precise = (value: number): string => String(Number(value.toPrecision(6))).replace(/^-/, "\u2212");
+
+function roughly(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 100) return String(Math.round(value));
+  return size !== 0 && size < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(2)));
+}

@@ -26,6 +26,10 @@ const LARGEST_CELL = 8;
 /** The largest tiles with which all channels fit into width x height; single numbers lie close together as cells. */
 export function tilingOf(shape: Unit, width: number, height: number, largest = 112): Tiling {
   const [channels, rows, columns] = shape;
+  // a table of tokens and features has no proportions to keep: it fills the room
+  if (channels === 1 && columns > 2 * rows) {
+    return { shape, columns: 1, tileWidth: width, tileHeight: Math.min(height, width), gap: 0, width, height: Math.min(height, width) };
+  }
   const single = rows === 1 && columns === 1;
   const gap = single || channels === 1 ? 0 : GAP;
   const most = single ? 2 * LARGEST_CELL : largest;
