@@ -1,6 +1,7 @@
 /** 2-D convolution (cross-correlation, as torch.nn.functional.conv2d computes it). */
 
 import type { Tensor } from "../tensor.ts";
+import { multiplyRows, weightsOf } from "./rows.ts";
 
 export type Pair = readonly [number, number];
 
@@ -15,71 +16,70 @@ export function outputLength(length: number, kernel: number, stride: number, pad
   return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
 }
 
-/** The outputs [first, end) whose window's tap at `offset` (in the padded input) falls inside the input. */
-export function inside(offset: number, padding: number, stride: number, length: number, outputs: number): Pair {
-  const first = Math.max(0, Math.ceil((padding - offset) / stride));
-  const end = Math.min(outputs, Math.floor((length - 1 + padding - offset) / stride) + 1);
-  return [first, Math.max(first, end)];
-}
-
 /**
  * (n, c, h, w) with weights (o, c / groups, kh, kw) to (n, o, h', w').
  *
- * One output plane at a time is summed in float64, tap by tap: the inner loop runs along a row without any test for
- * the border, because the outputs that a tap reaches are known beforehand.
+ * One row of outputs at a time: the inputs under each window are laid out one after the other (im2col), which makes
+ * every output a sum along two runs of numbers.
  */
 export function conv2d(input: Tensor, weight: Tensor, bias: Tensor | null, window: Window, groups: number): Tensor {
   const [batch, channels, height, width] = input.shape as [number, number, number, number];
-  const [outputs, perGroup, kernelHeight, kernelWidth] = weight.shape as [number, number, number, number];
+  const [outputs, perGroup, ...kernel] = weight.shape as [number, number, number, number];
   if (perGroup * groups !== channels) {
     throw new Error(`conv2d: ${channels} channels came in, the weights expect ${perGroup * groups}`);
   }
   const { stride, padding, dilation } = window;
-  const rows = outputLength(height, kernelHeight, stride[0], padding[0], dilation[0]);
-  const columns = outputLength(width, kernelWidth, stride[1], padding[1], dilation[1]);
-  const plane = rows * columns;
-  const data = new Float32Array(batch * outputs * plane);
-  const sum = new Float64Array(plane);
-  const outputsPerGroup = outputs / groups;
-  for (let n = 0; n < batch; n++) {
-    for (let o = 0; o < outputs; o++) {
-      sum.fill(bias === null ? 0 : bias.data[o]!);
-      const firstChannel = Math.floor(o / outputsPerGroup) * perGroup;
-      for (let c = 0; c < perGroup; c++) {
-        const source = (n * channels + firstChannel + c) * height * width;
-        const taps = (o * perGroup + c) * kernelHeight * kernelWidth;
-        for (let ky = 0; ky < kernelHeight; ky++) {
-          const [top, bottom] = inside(ky * dilation[0], padding[0], stride[0], height, rows);
-          for (let kx = 0; kx < kernelWidth; kx++) {
-            const tap = weight.data[taps + ky * kernelWidth + kx]!;
-            if (tap === 0) continue;
-            const [left, right] = inside(kx * dilation[1], padding[1], stride[1], width, columns);
-            const shift = source + (ky * dilation[0] - padding[0]) * width + kx * dilation[1] - padding[1];
-            for (let y = top; y < bottom; y++) {
-              addRow(sum, y * columns, left, right, input.data, shift + y * stride[0] * width, stride[1], tap);
-            }
-          }
-        }
+  const rows = outputLength(height, kernel[0], stride[0], padding[0], dilation[0]);
+  const columns = outputLength(width, kernel[1], stride[1], padding[1], dilation[1]);
+  const data = new Float32Array(batch * outputs * rows * columns);
+  const taps = perGroup * kernel[0] * kernel[1];
+  const windows = new Float64Array(columns * taps);
+  const ownOutputs = outputs / groups;
+  for (let group = 0; group < groups; group++) {
+    const weights = weightsOf(weight.data, group * ownOutputs, ownOutputs, taps);
+    for (let n = 0; n < batch; n++) {
+      const planes = { start: (n * channels + group * perGroup) * height * width, count: perGroup, height, width };
+      for (let y = 0; y < rows; y++) {
+        layOut(windows, input.data, planes, kernel, window, y, columns);
+        const start = ((n * outputs + group * ownOutputs) * rows + y) * columns;
+        const target = { data, start, perOutput: rows * columns, perRow: 1 };
+        multiplyRows(windows, columns, weights, bias === null ? null : bias.data, group * ownOutputs, target);
       }
-      data.set(sum, (n * outputs + o) * plane);
     }
   }
   return { shape: [batch, outputs, rows, columns], data };
 }
 
-function addRow(
-  sum: Float64Array,
-  row: number,
-  left: number,
-  right: number,
+interface Planes {
+  readonly start: number;
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** The inputs under each window of a row of outputs, window after window; 0 outside. */
+function layOut(
+  windows: Float64Array,
   source: Float32Array,
-  start: number,
-  step: number,
-  tap: number,
+  planes: Planes,
+  kernel: readonly [number, number],
+  { stride, padding, dilation }: Window,
+  y: number,
+  columns: number,
 ): void {
-  if (step === 1) {
-    for (let x = left; x < right; x++) sum[row + x] = sum[row + x]! + tap * source[start + x]!;
-  } else {
-    for (let x = left; x < right; x++) sum[row + x] = sum[row + x]! + tap * source[start + x * step]!;
+  const { start, count, height, width } = planes;
+  const taps = count * kernel[0] * kernel[1];
+  let tap = 0;
+  for (let c = 0; c < count; c++) {
+    for (let ky = 0; ky < kernel[0]; ky++) {
+      const row = y * stride[0] - padding[0] + ky * dilation[0];
+      const isRow = row >= 0 && row < height;
+      const from = start + (c * height + row) * width;
+      for (let kx = 0; kx < kernel[1]; kx++, tap++) {
+        for (let x = 0, column = kx * dilation[1] - padding[1]; x < columns; x++, column += stride[1]) {
+          windows[x * taps + tap] = isRow && column >= 0 && column < width ? source[from + column]! : 0;
+        }
+      }
+    }
   }
 }

@@ -1,5 +1,6 @@
 /** Matrix products: linear layers, batched matrix products, attention. */
 
+import { multiplyRows, weightsOf } from "./rows.ts";
 import { broadcastShape, broadcastStrides, offsets, size, type Tensor } from "../tensor.ts";
 
 /** (..., inputs) with weights (outputs, inputs) to (..., outputs). */
@@ -8,17 +9,10 @@ export function linear(input: Tensor, weight: Tensor, bias: Tensor | null): Tens
   if (input.shape.at(-1) !== inputs) {
     throw new Error(`linear: ${input.shape.at(-1)} numbers came in, the weights expect ${inputs}`);
   }
-  const rows = input.data.length / inputs;
-  const data = new Float32Array(rows * outputs);
-  for (let row = 0; row < rows; row++) {
-    for (let o = 0; o < outputs; o++) {
-      let sum = bias === null ? 0 : bias.data[o]!;
-      const from = row * inputs;
-      const taps = o * inputs;
-      for (let i = 0; i < inputs; i++) sum += input.data[from + i]! * weight.data[taps + i]!;
-      data[row * outputs + o] = sum;
-    }
-  }
+  const data = new Float32Array((input.data.length / inputs) * outputs);
+  const target = { data, start: 0, perOutput: 1, perRow: outputs };
+  const weights = weightsOf(weight.data, 0, outputs, inputs);
+  multiplyRows(new Float64Array(input.data), input.data.length / inputs, weights, bias === null ? null : bias.data, 0, target);
   return { shape: [...input.shape.slice(0, -1), outputs], data };
 }
 
