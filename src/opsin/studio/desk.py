@@ -174,7 +174,7 @@ class Desk:
             await process.open({**self._told, "id": id}, lane)
             kept = True
         except OpsinError:
-            if self._spare is None:
+            if self._spare is None and lane == "quick":  # the slow lane has made its process yield to others
                 self._spare, kept = starting, True
             raise
         finally:
