@@ -45,8 +45,14 @@ async function promised(answer: () => Answer | Promise<Answer>): Promise<Answer>
 }
 
 async function put(subject: Subject, args: Args, decode: Decode): Promise<Answer> {
-  const [pixels, file] = [args.pixels as NdArray<Uint8Array> | null | undefined, args.file as NdArray<Uint8Array> | null | undefined];
-  if (!pixels === !file) throw new Error(`put was given ${pixels ? "both pixels and a file" : "neither pixels nor a file"}; expected one of them`);
+  const [pixels, file] = [
+    args.pixels as NdArray<Uint8Array> | null | undefined,
+    args.file as NdArray<Uint8Array> | null | undefined,
+  ];
+  if (!pixels === !file)
+    throw new Error(
+      `put was given ${pixels ? "both pixels and a file" : "neither pixels nor a file"}; expected one of them`,
+    );
   const name = String(args.name ?? "");
   const kept = subject.put(pixels ? pixelsOf(pixels) : await decode(file!.data, name), name);
   return { id: kept.id, name: kept.name, size: [kept.pixels.height, kept.pixels.width] };
@@ -54,7 +60,8 @@ async function put(subject: Subject, args: Args, decode: Decode): Promise<Answer
 
 function pictureOf(subject: Subject, args: Args): Seen {
   const found = subject.picture(String(args.image));
-  if (found === undefined) throw new Error(`the picture ${String(args.image)} is not kept any more; draw or drop it again`);
+  if (found === undefined)
+    throw new Error(`the picture ${String(args.image)} is not kept any more; draw or drop it again`);
   return found;
 }
 
@@ -85,8 +92,17 @@ function input(subject: Subject, args: Args): Answer {
 function original(pixels: Pixels): Pixels {
   const share = ORIGINAL_SIDE / Math.max(pixels.height, pixels.width);
   if (share >= 1) return pixels;
-  const [height, width] = [pixels.height, pixels.width].map((side) => Math.max(1, Math.round(side * share))) as [number, number];
-  return resize(inMode(pixels, "RGB"), height, width, { top: 0, left: 0, bottom: pixels.height, right: pixels.width }, "lanczos");
+  const [height, width] = [pixels.height, pixels.width].map((side) => Math.max(1, Math.round(side * share))) as [
+    number,
+    number,
+  ];
+  return resize(
+    inMode(pixels, "RGB"),
+    height,
+    width,
+    { top: 0, left: 0, bottom: pixels.height, right: pixels.width },
+    "lanczos",
+  );
 }
 
 function asArray({ height, width, channels, data }: Pixels): NdArray {
@@ -96,7 +112,10 @@ function asArray({ height, width, channels, data }: Pixels): NdArray {
 function maps(subject: Subject, args: Args): Answer {
   const values = subject.values(pictureOf(subject, args), moveOf(args));
   const logits = logitsOf(subject, values);
-  const layers = wanted(subject, args.layers ?? "all").map((node) => [node.name, mapsOf(node, values.get(node.name)!, args)]);
+  const layers = wanted(subject, args.layers ?? "all").map((node) => [
+    node.name,
+    mapsOf(node, values.get(node.name)!, args),
+  ]);
   return {
     probabilities: array(probabilitiesOf(logits)),
     logits: array(logits),
@@ -128,7 +147,8 @@ function chosen(node: Node, data: Float32Array, channels: number[] | null | unde
   const plane = shape[1] * shape[2];
   const found = new Float32Array(channels.length * plane);
   channels.forEach((channel, at) => {
-    if (!(channel >= 0 && channel < shape[0])) throw new Error(`channel ${channel} of ${node.name} was asked for; it has ${shape[0]}`);
+    if (!(channel >= 0 && channel < shape[0]))
+      throw new Error(`channel ${channel} of ${node.name} was asked for; it has ${shape[0]}`);
     found.set(data.subarray(channel * plane, (channel + 1) * plane), at * plane);
   });
   return [found, [channels.length, shape[1], shape[2]]];
@@ -201,7 +221,10 @@ function blankValues(subject: Subject): Values {
   const known = blankPasses.get(subject);
   if (known !== undefined) return known;
   const { shape } = subject.offline.nodes[0]!;
-  const values = run(subject.offline, { shape, data: new Float32Array(shape.reduce((product, side) => product * side, 1)) });
+  const values = run(subject.offline, {
+    shape,
+    data: new Float32Array(shape.reduce((product, side) => product * side, 1)),
+  });
   blankPasses.set(subject, values);
   return values;
 }

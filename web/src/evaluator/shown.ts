@@ -1,4 +1,4 @@
-/** Values of a layer as maps (channel, row, column), small enough to draw: the twin of `opsin.reporting.views.shown`. */
+/** Values of a layer as maps (channel, row, column), small enough to draw: as `opsin.reporting.views.shown`. */
 
 import { size, strides } from "./tensor.ts";
 
@@ -48,8 +48,14 @@ export type Spans = readonly (readonly [number, number])[];
 export function mapBox(shape: readonly number[], spans: Spans): number[] {
   if (shape.length === 0) return [0, 1, 0, 1, 0, 1];
   if (spans.some(([start, stop]) => start >= stop)) return [0, 0, 0, 0, 0, 0];
-  const first = mapPosition(shape, spans.map(([start]) => start));
-  const last = mapPosition(shape, spans.map(([, stop]) => stop - 1));
+  const first = mapPosition(
+    shape,
+    spans.map(([start]) => start),
+  );
+  const last = mapPosition(
+    shape,
+    spans.map(([, stop]) => stop - 1),
+  );
   return first.flatMap((at, axis) => [at, last[axis]! + 1]);
 }
 

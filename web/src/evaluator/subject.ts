@@ -94,7 +94,8 @@ function carried({ id, name, label, prepared, pixels }: CarriedPicture): Seen {
 /** An array (h, w) or (h, w, c) as a picture. */
 export function pixelsOf({ shape, data }: NdArray<Uint8Array>): Pixels {
   const [height, width, channels = 1] = shape;
-  const isPicture = data instanceof Uint8Array && height !== undefined && width !== undefined && channels >= 1 && channels <= 4;
+  const isPicture =
+    data instanceof Uint8Array && height !== undefined && width !== undefined && channels >= 1 && channels <= 4;
   if (!isPicture || data.length === 0 || shape.length > 3) {
     throw new Error(`pixels of shape (${shape.join(", ")}) were given; expected uint8 (h, w, 1..4)`);
   }

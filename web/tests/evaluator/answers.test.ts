@@ -24,7 +24,12 @@ describe("answerer", () => {
     expect(Object.keys(layers as Answer)).toEqual(["conv", "fc"]);
     expect((layers as Record<string, Answer>).conv!.size).toEqual([4, 4]);
     const { label, tensor } = await ask("input", { image: "probe/0" });
-    expect([label, floats(tensor).slice(0, 2).map((value) => value.toFixed(3))]).toEqual([1, ["0.000", "0.200"]]);
+    expect([
+      label,
+      floats(tensor)
+        .slice(0, 2)
+        .map((value) => value.toFixed(3)),
+    ]).toEqual([1, ["0.000", "0.200"]]);
   });
 
   it("keeps what is drawn, and looks at it", async () => {
@@ -52,14 +57,21 @@ describe("answerer", () => {
     const { values, low } = (layers as Record<string, Answer>).conv!;
     expect((values as NdArray).shape).toEqual([1, 4, 4]);
     expect(floats(low)[0]).toBeCloseTo(0.1, 5);
-    await expect(ask("maps", { image: "probe/0", channels: [9] })).rejects.toThrow("channel 9 of input was asked for; it has 1");
+    await expect(ask("maps", { image: "probe/0", channels: [9] })).rejects.toThrow(
+      "channel 9 of input was asked for; it has 1",
+    );
   });
 
   it("draws how the answer changes", async () => {
     const { probabilities, values } = await ask("response", { image: "probe/0", change: "shift_x", values: [0, 4] });
-    expect([(probabilities as NdArray).shape, floats(values)]).toEqual([[2, 2], [0, 4]]);
+    expect([(probabilities as NdArray).shape, floats(values)]).toEqual([
+      [2, 2],
+      [0, 4],
+    ]);
     expect(floats(probabilities)[3]!).toBeLessThan(floats(probabilities)[1]!); // a flat picture has no edge
-    await expect(ask("response", { image: "probe/0", change: "twist", values: [1] })).rejects.toThrow("the change twist");
+    await expect(ask("response", { image: "probe/0", change: "twist", values: [1] })).rejects.toThrow(
+      "the change twist",
+    );
   });
 
   it("says what a unit can depend on, for any picture", async () => {

@@ -33,6 +33,8 @@ describe("run", () => {
     const lacking = { ...small(), nodes: [...small().nodes, node("odd", "sin", [2], { self: { node: "fc" } })] };
     expect(() => run(lacking, STEPS)).toThrow("sin (at odd) does not run in a browser");
     expect(() => run({ ...small(), weights: {} }, STEPS)).toThrow("the report carries no weights conv.weight");
-    expect(() => run({ ...small(), nodes: small().nodes.slice(2) }, STEPS)).toThrow("conv is not computed before it is needed");
+    expect(() => run({ ...small(), nodes: small().nodes.slice(2) }, STEPS)).toThrow(
+      "conv is not computed before it is needed",
+    );
   });
 });

@@ -4,7 +4,13 @@ import { array } from "../../src/protocol/wire.ts";
 import type { Carried, Node } from "../../src/evaluator/run.ts";
 import type { Offline } from "../../src/evaluator/subject.ts";
 
-export function node(name: string, operation: string, shape: number[], args: Record<string, Carried>, opens = true): Node {
+export function node(
+  name: string,
+  operation: string,
+  shape: number[],
+  args: Record<string, Carried>,
+  opens = true,
+): Node {
   return { name, module: name, operation, shape, opens, settings: {}, arguments: args, item: null };
 }
 
@@ -14,7 +20,15 @@ export function small(): Offline {
   return {
     nodes: [
       node("input", "input", [1, 4, 4], {}, false),
-      node("conv", "conv2d", [2, 4, 4], { input: { node: "input" }, weight: { weight: "conv.weight" }, bias: { weight: "conv.bias" }, stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 }),
+      node("conv", "conv2d", [2, 4, 4], {
+        input: { node: "input" },
+        weight: { weight: "conv.weight" },
+        bias: { weight: "conv.bias" },
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+      }),
       node("relu", "relu", [2, 4, 4], { self: { node: "conv" } }),
       node("pool", "max_pool2d", [2, 2, 2], { self: { node: "relu" }, kernel_size: [2, 2], stride: [2, 2] }),
       node("flatten", "flatten", [8], { self: { node: "pool" }, start_dim: 1, end_dim: -1 }),
@@ -24,14 +38,31 @@ export function small(): Offline {
     weights: {
       "conv.weight": array(Float32Array.from(kernel), [2, 1, 3, 3]) as Offline["weights"][string],
       "conv.bias": array(Float32Array.of(0, 0.5)) as Offline["weights"][string],
-      "fc.weight": array(Float32Array.from({ length: 16 }, (_, at) => (at < 4 ? 1 : at >= 12 ? 2 : 0)), [2, 8]) as Offline["weights"][string],
+      "fc.weight": array(
+        Float32Array.from({ length: 16 }, (_, at) => (at < 4 ? 1 : at >= 12 ? 2 : 0)),
+        [2, 8],
+      ) as Offline["weights"][string],
     },
-    preprocess: { mode: "L", height: 4, width: 4, fit: "crop", crop: 1, interpolation: "bilinear", mean: [0], std: [1] },
+    preprocess: {
+      mode: "L",
+      height: 4,
+      width: 4,
+      fit: "crop",
+      crop: 1,
+      interpolation: "bilinear",
+      mean: [0],
+      std: [1],
+    },
     classes: ["left", "right"],
-    pictures: [{
-      id: "probe/0", name: "steps", label: 1, prepared: true,
-      pixels: { dtype: "uint8", shape: [4, 4, 1], data: Uint8Array.from({ length: 16 }, (_, at) => (at % 4) * 51) },
-    }],
+    pictures: [
+      {
+        id: "probe/0",
+        name: "steps",
+        label: 1,
+        prepared: true,
+        pixels: { dtype: "uint8", shape: [4, 4, 1], data: Uint8Array.from({ length: 16 }, (_, at) => (at % 4) * 51) },
+      },
+    ],
   };
 }
 

@@ -10,7 +10,10 @@ const LONGEST = 2048;
 export async function decodeFile(file: Uint8Array, name: string): Promise<Pixels> {
   const bitmap = await open(file, name);
   const share = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
-  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * share))) as [number, number];
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * share))) as [
+    number,
+    number,
+  ];
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -25,7 +28,10 @@ export async function decodeFile(file: Uint8Array, name: string): Promise<Pixels
 async function open(file: Uint8Array, name: string): Promise<ImageBitmap> {
   try {
     // colours as the file holds them: Python does not convert them either
-    return await createImageBitmap(new Blob([file as BlobPart]), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    return await createImageBitmap(new Blob([file as BlobPart]), {
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+    });
   } catch {
     throw new Error(`${name || "the file"} cannot be read as an image by this browser`);
   }

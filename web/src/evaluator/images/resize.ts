@@ -41,7 +41,13 @@ function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
 }
 
-export function resize(picture: Pixels, height: number, width: number, part: Box, interpolation: Interpolation): Pixels {
+export function resize(
+  picture: Pixels,
+  height: number,
+  width: number,
+  part: Box,
+  interpolation: Interpolation,
+): Pixels {
   const box = single(part);
   const same = picture.height === height && picture.width === width;
   if (same && box.top === 0 && box.left === 0 && box.bottom === height && box.right === width) return picture;
@@ -103,7 +109,9 @@ function taps(length: number, start: number, end: number, outputs: number, filte
     const centre = start + (output + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - support + 0.5));
     const last = Math.min(length, Math.trunc(centre + support + 0.5));
-    const weights = Array.from({ length: last - first }, (__, at) => filter.weight((at + first - centre + 0.5) * (1 / spread)));
+    const weights = Array.from({ length: last - first }, (__, at) =>
+      filter.weight((at + first - centre + 0.5) * (1 / spread)),
+    );
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     return { first, weights: Int32Array.from(weights, (weight) => fixed(total === 0 ? weight : weight * (1 / total))) };
   });

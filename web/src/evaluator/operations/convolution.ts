@@ -12,7 +12,13 @@ export interface Window {
 }
 
 /** Rows (or columns) that a window gives: floor((length + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
-export function outputLength(length: number, kernel: number, stride: number, padding: number, dilation: number): number {
+export function outputLength(
+  length: number,
+  kernel: number,
+  stride: number,
+  padding: number,
+  dilation: number,
+): number {
   return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
 }
 

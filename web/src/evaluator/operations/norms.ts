@@ -35,7 +35,13 @@ export function moments(source: Float32Array, start: number, count: number): { m
 }
 
 /** Over the last `axes` axes; weight and bias have their shape. */
-export function layerNorm(input: Tensor, axes: number, weight: Tensor | null, bias: Tensor | null, epsilon: number): Tensor {
+export function layerNorm(
+  input: Tensor,
+  axes: number,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  epsilon: number,
+): Tensor {
   const count = size(input.shape.slice(input.shape.length - axes));
   const data = new Float32Array(input.data.length);
   for (let start = 0; start < data.length; start += count) {
@@ -50,7 +56,13 @@ export function layerNorm(input: Tensor, axes: number, weight: Tensor | null, bi
 }
 
 /** Wu and He (2018): each group of channels of each image by itself; as many groups as channels: instance norm. */
-export function groupNorm(input: Tensor, groups: number, weight: Tensor | null, bias: Tensor | null, epsilon: number): Tensor {
+export function groupNorm(
+  input: Tensor,
+  groups: number,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  epsilon: number,
+): Tensor {
   const [batch, channels] = input.shape as [number, number];
   const inner = size(input.shape.slice(2));
   const perGroup = channels / groups;
@@ -62,7 +74,8 @@ export function groupNorm(input: Tensor, groups: number, weight: Tensor | null, 
     for (let at = 0; at < perGroup * inner; at++) {
       const channel = (group % groups) * perGroup + Math.floor(at / inner);
       const value = (input.data[start + at]! - mean) * scale;
-      data[start + at] = value * (weight === null ? 1 : weight.data[channel]!) + (bias === null ? 0 : bias.data[channel]!);
+      data[start + at] =
+        value * (weight === null ? 1 : weight.data[channel]!) + (bias === null ? 0 : bias.data[channel]!);
     }
   }
   return { shape: input.shape, data };
@@ -93,12 +106,20 @@ export type Reduction = "mean" | "sum" | "amax";
 /** The mean, sum or largest over some axes (all of them where none is named). */
 export function reduce(input: Tensor, axes: readonly number[], keep: boolean, how: Reduction): Tensor {
   const dimensions = input.shape.length;
-  const over = new Set((axes.length === 0 ? input.shape.map((_, axis) => axis) : axes).map((axis) => axisOf(axis, dimensions)));
+  const over = new Set(
+    (axes.length === 0 ? input.shape.map((_, axis) => axis) : axes).map((axis) => axisOf(axis, dimensions)),
+  );
   const steps = strides(input.shape);
   const kept = input.shape.map((_, axis) => axis).filter((axis) => !over.has(axis));
   const gone = [...over].sort((a, b) => a - b);
-  const starts = offsets(kept.map((axis) => input.shape[axis]!), kept.map((axis) => steps[axis]!));
-  const inner = offsets(gone.map((axis) => input.shape[axis]!), gone.map((axis) => steps[axis]!));
+  const starts = offsets(
+    kept.map((axis) => input.shape[axis]!),
+    kept.map((axis) => steps[axis]!),
+  );
+  const inner = offsets(
+    gone.map((axis) => input.shape[axis]!),
+    gone.map((axis) => steps[axis]!),
+  );
   const data = new Float32Array(starts.length);
   for (let index = 0; index < starts.length; index++) data[index] = reduced(input.data, starts[index]!, inner, how);
   const shape = keep

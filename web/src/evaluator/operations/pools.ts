@@ -21,7 +21,7 @@ export interface Span {
   readonly extent: number;
 }
 
-/** Outputs along one axis; with `ceil` a last window may hang over the end, but it starts inside (as PyTorch has it). */
+/** Outputs along one axis; with `ceil` a last window may hang over the end, but it starts inside. */
 export function pooledLength(length: number, window: PoolWindow, axis: 0 | 1): number {
   const [kernel, stride, padding] = [window.kernel[axis], window.stride[axis], window.padding[axis]];
   const room = length + 2 * padding - window.dilation[axis] * (kernel - 1) - 1;
@@ -36,7 +36,8 @@ export function maxPool2d(input: Tensor, window: PoolWindow): Tensor {
   let at = 0;
   for (let plane = 0; plane < batch * channels; plane++) {
     for (let y = 0; y < rows; y++) {
-      for (let x = 0; x < columns; x++) data[at++] = largest(input.data, plane * height * width, [height, width], window, y, x);
+      for (let x = 0; x < columns; x++)
+        data[at++] = largest(input.data, plane * height * width, [height, width], window, y, x);
     }
   }
   return { shape: [batch, channels, rows, columns], data };
@@ -76,7 +77,12 @@ export function adaptiveSpans(length: number, outputs: number): Span[] {
   });
 }
 
-export function averageSpansPool(input: Tensor, down: readonly Span[], across: readonly Span[], divisor: Divisor): Tensor {
+export function averageSpansPool(
+  input: Tensor,
+  down: readonly Span[],
+  across: readonly Span[],
+  divisor: Divisor,
+): Tensor {
   const [batch, channels, height, width] = input.shape as [number, number, number, number];
   const data = new Float32Array(batch * channels * down.length * across.length);
   let at = 0;

@@ -12,7 +12,14 @@ export function linear(input: Tensor, weight: Tensor, bias: Tensor | null): Tens
   const data = new Float32Array((input.data.length / inputs) * outputs);
   const target = { data, start: 0, perOutput: 1, perRow: outputs };
   const weights = weightsOf(weight.data, 0, outputs, inputs);
-  multiplyRows(new Float64Array(input.data), input.data.length / inputs, weights, bias === null ? null : bias.data, 0, target);
+  multiplyRows(
+    new Float64Array(input.data),
+    input.data.length / inputs,
+    weights,
+    bias === null ? null : bias.data,
+    0,
+    target,
+  );
   return { shape: [...input.shape.slice(0, -1), outputs], data };
 }
 
@@ -44,7 +51,13 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 }
 
 /** q k' scale + mask: (..., queries, keys); -Infinity where a causal mask forbids. Without a scale 1 / sqrt(width). */
-export function attentionScores(query: Tensor, key: Tensor, mask: Tensor | null, causal: boolean, scale: number | null): Tensor {
+export function attentionScores(
+  query: Tensor,
+  key: Tensor,
+  mask: Tensor | null,
+  causal: boolean,
+  scale: number | null,
+): Tensor {
   const scores = matmul(query, lastTwoSwapped(key));
   const [queries, keys] = scores.shape.slice(-2) as [number, number];
   const factor = scale ?? 1 / Math.sqrt(query.shape.at(-1)!);

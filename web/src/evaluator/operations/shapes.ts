@@ -23,7 +23,14 @@ export function permute(input: Tensor, order: readonly number[]): Tensor {
   const axes = order.map((axis) => axisOf(axis, input.shape.length));
   const steps = strides(input.shape);
   const shape = axes.map((axis) => input.shape[axis]!);
-  return gather(input.data, shape, offsets(shape, axes.map((axis) => steps[axis]!)));
+  return gather(
+    input.data,
+    shape,
+    offsets(
+      shape,
+      axes.map((axis) => steps[axis]!),
+    ),
+  );
 }
 
 export function transpose(input: Tensor, first: number, second: number): Tensor {
@@ -35,7 +42,10 @@ export function transpose(input: Tensor, first: number, second: number): Tensor 
 
 export function squeeze(input: Tensor, axes: readonly number[] | null): Tensor {
   const over = axes?.map((axis) => axisOf(axis, input.shape.length));
-  return reshape(input, input.shape.filter((length, axis) => length !== 1 || (over !== undefined && !over.includes(axis))));
+  return reshape(
+    input,
+    input.shape.filter((length, axis) => length !== 1 || (over !== undefined && !over.includes(axis))),
+  );
 }
 
 export function unsqueeze(input: Tensor, axis: number): Tensor {
@@ -73,11 +83,16 @@ export function select(input: Tensor, axis: number, index: number): Tensor {
   const at = axisOf(axis, input.shape.length);
   const counted = axisOf(index, input.shape[at]!);
   const part = slice(input, at, counted, counted + 1, 1);
-  return reshape(part, input.shape.filter((_, own) => own !== at));
+  return reshape(
+    part,
+    input.shape.filter((_, own) => own !== at),
+  );
 }
 
 export function unbind(input: Tensor, axis: number): Tensor[] {
-  return Array.from({ length: input.shape[axisOf(axis, input.shape.length)]! }, (_, index) => select(input, axis, index));
+  return Array.from({ length: input.shape[axisOf(axis, input.shape.length)]! }, (_, index) =>
+    select(input, axis, index),
+  );
 }
 
 /** Parts of the given lengths along an axis. */
@@ -90,7 +105,11 @@ export function split(input: Tensor, lengths: readonly number[], axis: number): 
 export function pieces(input: Tensor, length: number, axis: number): Tensor[] {
   const whole = input.shape[axisOf(axis, input.shape.length)]!;
   const count = Math.ceil(whole / length);
-  return split(input, Array.from({ length: count }, (_, at) => Math.min(length, whole - at * length)), axis);
+  return split(
+    input,
+    Array.from({ length: count }, (_, at) => Math.min(length, whole - at * length)),
+    axis,
+  );
 }
 
 /** At most `count` parts of equal length along an axis, as torch.chunk cuts. */
@@ -117,7 +136,10 @@ export function cat(inputs: readonly Tensor[], axis: number): Tensor {
 }
 
 export function stack(inputs: readonly Tensor[], axis: number): Tensor {
-  return cat(inputs.map((input) => unsqueeze(input, axis)), axis);
+  return cat(
+    inputs.map((input) => unsqueeze(input, axis)),
+    axis,
+  );
 }
 
 /** A border of one value; `sides` as in torch.nn.functional.pad: last axis first, before and after. */

@@ -4,14 +4,29 @@
  */
 
 import {
-  type Arguments, flagOf, numberOf, numberOrNull, numbersOf, pairOf, tensorOf, tensorOrNull, tensorsOf, textOf,
+  type Arguments,
+  flagOf,
+  numberOf,
+  numberOrNull,
+  numbersOf,
+  pairOf,
+  tensorOf,
+  tensorOrNull,
+  tensorsOf,
+  textOf,
 } from "../arguments.ts";
 import type { Tensor } from "../tensor.ts";
 import { conv2d, type Pair, type Window } from "./convolution.ts";
 import { batchNorm, groupNorm, layerNorm, reduce, softmax } from "./norms.ts";
 import { clip, combine, gelu, hardsigmoid, map, type Scalar, sigmoid, softplus } from "./pointwise.ts";
 import {
-  adaptiveMaxPool2d, adaptiveSpans, averageSpans, averageSpansPool, type Divisor, maxPool2d, type PoolWindow,
+  adaptiveMaxPool2d,
+  adaptiveSpans,
+  averageSpans,
+  averageSpansPool,
+  type Divisor,
+  maxPool2d,
+  type PoolWindow,
 } from "./pools.ts";
 import { attentionScores, linear, matmul } from "./products.ts";
 import * as shapes from "./shapes.ts";
@@ -31,7 +46,11 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
     return (x) => (x < 0 ? x * slope : x);
   },
   elu: (args) => {
-    const [alpha, scale, inner] = [numberOf(args, "alpha", 1), numberOf(args, "scale", 1), numberOf(args, "input_scale", 1)];
+    const [alpha, scale, inner] = [
+      numberOf(args, "alpha", 1),
+      numberOf(args, "scale", 1),
+      numberOf(args, "input_scale", 1),
+    ];
     return (x) => (x > 0 ? x * scale : alpha * scale * Math.expm1(x * inner));
   },
   celu: (args) => {
@@ -68,7 +87,11 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 
 /** What a convolution's window is, and its input: "same" pads so that the size stays, an odd row or column behind. */
 export function convolved(args: Arguments): { input: Tensor; window: Window } {
-  const [input, stride, dilation] = [tensorOf(args, "input"), pairOf(args, "stride", [1, 1]), pairOf(args, "dilation", [1, 1])];
+  const [input, stride, dilation] = [
+    tensorOf(args, "input"),
+    pairOf(args, "stride", [1, 1]),
+    pairOf(args, "dilation", [1, 1]),
+  ];
   if (args.padding !== "same" && args.padding !== "valid") {
     return { input, window: { stride, dilation, padding: pairOf(args, "padding", [0, 0]) } };
   }
@@ -133,7 +156,11 @@ function operands(f: (a: number, b: number) => number): Operation {
 }
 
 function normalised(args: Arguments): { weight: Tensor | null; bias: Tensor | null; epsilon: number } {
-  return { weight: tensorOrNull(args, "weight"), bias: tensorOrNull(args, "bias"), epsilon: numberOf(args, "eps", 1e-5) };
+  return {
+    weight: tensorOrNull(args, "weight"),
+    bias: tensorOrNull(args, "bias"),
+    epsilon: numberOf(args, "eps", 1e-5),
+  };
 }
 
 function reduction(how: "mean" | "sum" | "amax"): Operation {
@@ -156,7 +183,14 @@ const OTHERS: Readonly<Record<string, Operation>> = {
   scaled_dot_product_attention: (args) => matmul(tensorOf(args, "weights"), tensorOf(args, "value")),
   batch_norm: (args) => {
     const { weight, bias, epsilon } = normalised(args);
-    return batchNorm(tensorOf(args, "input"), tensorOf(args, "running_mean"), tensorOf(args, "running_var"), weight, bias, epsilon);
+    return batchNorm(
+      tensorOf(args, "input"),
+      tensorOf(args, "running_mean"),
+      tensorOf(args, "running_var"),
+      weight,
+      bias,
+      epsilon,
+    );
   },
   layer_norm: (args) => {
     const { weight, bias, epsilon } = normalised(args);
@@ -183,7 +217,8 @@ const OTHERS: Readonly<Record<string, Operation>> = {
   adaptive_max_pool2d: (args) => adaptiveMaxPool2d(tensorOf(args, "self"), adaptiveSize(args)),
   add: scaled(1),
   sub: scaled(-1),
-  rsub: (args) => combine(tensorOf(args, "other"), tensorOf(args, "self"), (a, b) => a - numberOf(args, "alpha", 1) * b),
+  rsub: (args) =>
+    combine(tensorOf(args, "other"), tensorOf(args, "self"), (a, b) => a - numberOf(args, "alpha", 1) * b),
   mul: operands((a, b) => a * b),
   div: operands((a, b) => a / b),
   maximum: operands((a, b) => Math.max(a, b)),
@@ -192,17 +227,26 @@ const OTHERS: Readonly<Record<string, Operation>> = {
   prelu,
   // what only a training does, and what only moves numbers
   ...Object.fromEntries(
-    ["dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"].map((name) => [name, (args: Arguments) => tensorOf(args, "input")]),
+    ["dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"].map((name) => [
+      name,
+      (args: Arguments) => tensorOf(args, "input"),
+    ]),
   ),
   cat: (args) => shapes.cat(tensorsOf(args, "tensors"), numberOf(args, "dim", 0)),
   stack: (args) => shapes.stack(tensorsOf(args, "tensors"), numberOf(args, "dim", 0)),
-  flatten: (args) => shapes.flatten(tensorOf(args, "self"), numberOf(args, "start_dim", 0), numberOf(args, "end_dim", -1)),
+  flatten: (args) =>
+    shapes.flatten(tensorOf(args, "self"), numberOf(args, "start_dim", 0), numberOf(args, "end_dim", -1)),
   unflatten: (args) => {
     const [input, axis] = [tensorOf(args, "self"), numberOf(args, "dim")];
     const at = axis < 0 ? axis + input.shape.length : axis;
-    return shapes.reshape(input, [...input.shape.slice(0, at), ...numbersOf(args, "sizes"), ...input.shape.slice(at + 1)]);
+    return shapes.reshape(input, [
+      ...input.shape.slice(0, at),
+      ...numbersOf(args, "sizes"),
+      ...input.shape.slice(at + 1),
+    ]);
   },
-  reshape: (args) => shapes.reshape(tensorOf(args, "self"), numbersOf(args, args.shape === undefined ? "size" : "shape")),
+  reshape: (args) =>
+    shapes.reshape(tensorOf(args, "self"), numbersOf(args, args.shape === undefined ? "size" : "shape")),
   permute: (args) => shapes.permute(tensorOf(args, "self"), numbersOf(args, "dims")),
   transpose: (args) => shapes.transpose(tensorOf(args, "self"), numberOf(args, "dim0"), numberOf(args, "dim1")),
   expand: (args) => shapes.expand(tensorOf(args, "self"), numbersOf(args, "size")),
@@ -232,7 +276,10 @@ function sliced(args: Arguments): Tensor | Tensor[] {
 
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   ...Object.fromEntries(
-    Object.entries(ACTIVATIONS).map(([name, activation]) => [name, (args: Arguments) => map(tensorOf(args, "self"), activation(args))]),
+    Object.entries(ACTIVATIONS).map(([name, activation]) => [
+      name,
+      (args: Arguments) => map(tensorOf(args, "self"), activation(args)),
+    ]),
   ),
   ...OTHERS,
 };

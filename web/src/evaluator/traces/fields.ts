@@ -35,7 +35,15 @@ export interface Fields {
 }
 
 /** Global pools, which make one number of a channel, as the gates of a network do. */
-const COLLAPSING = new Set(["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "mean", "sum", "amax"]);
+const COLLAPSING = new Set([
+  "adaptive_avg_pool2d",
+  "adaptive_max_pool2d",
+  "avg_pool2d",
+  "max_pool2d",
+  "mean",
+  "sum",
+  "amax",
+]);
 /** All of the output comes from all of the input. */
 const REORDERING = new Set(["flatten", "permute", "reshape", "squeeze", "transpose", "unflatten", "unsqueeze"]);
 const STATISTICS = new Set(["group_norm", "instance_norm"]);
@@ -44,7 +52,12 @@ const STATISTICS = new Set(["group_norm", "instance_norm"]);
  * Go back from a number: the fields, and the local ones without what only rescales whole channels by a statistic of the
  * picture (global pools; mean and spread of group normalisation).
  */
-export function fieldsBefore(network: Network, values: Values, name: string, place: readonly number[]): { whole: Fields; local: Fields } {
+export function fieldsBefore(
+  network: Network,
+  values: Values,
+  name: string,
+  place: readonly number[],
+): { whole: Fields; local: Fields } {
   const whole = goBack(network, values, name, place, false);
   return { whole, local: whole.hasStatistics ? goBack(network, values, name, place, true) : whole };
 }
@@ -61,7 +74,10 @@ function goBack(network: Network, values: Values, name: string, place: readonly 
     hasStatistics ||= statistic;
     for (const [source, before] of stepBack(opening, region, local && statistic, unknown)) {
       const known = regions.get(source);
-      regions.set(source, known === undefined ? before : before.map((axis, index) => unique([...axis, ...known[index]!])));
+      regions.set(
+        source,
+        known === undefined ? before : before.map((axis, index) => unique([...axis, ...known[index]!])),
+      );
     }
   }
   return { regions, unknown, hasStatistics };
@@ -72,7 +88,10 @@ export function spansOf({ regions }: Fields, values: Values): Map<string, Spans>
   const spans = new Map<string, Spans>();
   for (const [name, region] of regions) {
     const kept = isOneImage(values.get(name)!) ? region.slice(1) : region;
-    spans.set(name, kept.map((axis) => (axis.length === 0 ? [0, 0] : [axis[0]!, axis.at(-1)! + 1])));
+    spans.set(
+      name,
+      kept.map((axis) => (axis.length === 0 ? [0, 0] : [axis[0]!, axis.at(-1)! + 1])),
+    );
   }
   return spans;
 }
@@ -107,7 +126,9 @@ function stepBack(opening: Opening, region: Region, left: boolean, unknown: stri
 }
 
 function nodesTaken(node: Node): [string, string][] {
-  return Object.entries(node.arguments).flatMap(([role, value]) => (isReference(value) && "node" in value ? [[role, value.node]] : []));
+  return Object.entries(node.arguments).flatMap(([role, value]) =>
+    isReference(value) && "node" in value ? [[role, value.node]] : [],
+  );
 }
 
 /** Whether maps of more than one place become one number per channel. */
@@ -143,7 +164,10 @@ function movedBack(opening: Opening, region: Region): [string, Region][] {
 
 /** The offsets of every combination of a region's indices. */
 function offsetsOf(region: Region, steps: readonly number[]): number[] {
-  return region.reduce<number[]>((found, axis, index) => found.flatMap((before) => axis.map((at) => before + at * steps[index]!)), [0]);
+  return region.reduce<number[]>(
+    (found, axis, index) => found.flatMap((before) => axis.map((at) => before + at * steps[index]!)),
+    [0],
+  );
 }
 
 function unique(values: readonly number[]): number[] {
@@ -165,11 +189,18 @@ function convolved({ opening, args }: Place, _: string, shape: readonly number[]
   const padding = paddingBefore(args, kernel, dilation);
   const groups = unique(region[1]!.map((channel) => Math.floor(channel / (outputs / numberOf(args, "groups", 1)))));
   const places = ([0, 1] as const).map((axis) =>
-    taps(region[2 + axis]!, kernel[axis]!, [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!));
+    taps(region[2 + axis]!, kernel[axis]!, [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!),
+  );
   return [region[0]!, groups.flatMap((group) => range((group + 1) * perGroup, group * perGroup)), ...places];
 }
 
-function taps(indices: readonly number[], kernel: number, [stride, padding]: Pair, dilation: number, side: number): number[] {
+function taps(
+  indices: readonly number[],
+  kernel: number,
+  [stride, padding]: Pair,
+  dilation: number,
+  side: number,
+): number[] {
   const places = indices.flatMap((at) => range(kernel).map((tap) => at * stride - padding + tap * dilation));
   return unique(places.filter((place) => place >= 0 && place < side));
 }
@@ -177,7 +208,8 @@ function taps(indices: readonly number[], kernel: number, [stride, padding]: Pai
 function pooled({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
   const { kernel, stride, padding, dilation } = poolOf(args);
   const places = ([0, 1] as const).map((axis) =>
-    taps(region[2 + axis]!, kernel[axis], [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!));
+    taps(region[2 + axis]!, kernel[axis], [stride[axis], padding[axis]], dilation[axis], shape[2 + axis]!),
+  );
   return [region[0]!, region[1]!, ...places];
 }
 
@@ -197,7 +229,11 @@ function channelWhole(_: Place, __: string, shape: readonly number[], region: Re
 function groupWhole({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
   const size = shape[1]! / numberOf(args, "num_groups");
   const groups = unique(region[1]!.map((channel) => Math.floor(channel / size)));
-  return [region[0]!, groups.flatMap((group) => range((group + 1) * size, group * size)), ...shape.slice(2).map((side) => range(side))];
+  return [
+    region[0]!,
+    groups.flatMap((group) => range((group + 1) * size, group * size)),
+    ...shape.slice(2).map((side) => range(side)),
+  ];
 }
 
 function layerNormalised({ args }: Place, _: string, shape: readonly number[], region: Region): Region {
@@ -240,7 +276,12 @@ function alongAxis({ args }: Place, _: string, shape: readonly number[], region:
 }
 
 const RULES: Readonly<Record<string, Rule>> = {
-  ...Object.fromEntries([...Object.keys(FUNCTIONS), "add", "sub", "rsub", "mul", "div", "batch_norm", "dropout"].map((name) => [name, same])),
+  ...Object.fromEntries(
+    [...Object.keys(FUNCTIONS), "add", "sub", "rsub", "mul", "div", "batch_norm", "dropout"].map((name) => [
+      name,
+      same,
+    ]),
+  ),
   conv2d: convolved,
   max_pool2d: pooled,
   avg_pool2d: pooled,

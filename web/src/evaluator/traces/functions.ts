@@ -1,9 +1,21 @@
-/** Functions of one number. Those of the ReLU family are the number times a gate, plus a constant where it is clipped. */
+/** Functions of one number. Those of the ReLU family are the number times a gate, plus a constant where clipped. */
 
 import { type Arguments, numberOf, numberOrNull, textOf } from "../arguments.ts";
 import { erf, sigmoid } from "../operations/pointwise.ts";
 import { ACTIVATIONS } from "../operations/table.ts";
-import { aligned, applied, type Arithmetic, CannotOpen, has, numberAt, type Opener, type Opening, operand, product } from "./opening.ts";
+import {
+  aligned,
+  applied,
+  type Arithmetic,
+  arithmetic,
+  CannotOpen,
+  has,
+  numberAt,
+  type Opener,
+  type Opening,
+  operand,
+  product,
+} from "./opening.ts";
 
 /** [weight, constant] */
 type Gate = (x: number, args: Arguments) => readonly [number, number];
@@ -20,8 +32,14 @@ function clamped(x: number, args: Arguments): readonly [number, number] {
 const GATES: Readonly<Record<string, readonly [Gate, string]>> = {
   relu: [(x) => [x > 0 ? 1 : 0, 0], "max(0, input)"],
   relu6: [(x) => clipped(x, 0, 6), "input between 0 and 6"],
-  leaky_relu: [(x, args) => [x > 0 ? 1 : numberOf(args, "negative_slope", 0.01), 0], "input, times the slope where it is negative"],
-  hardtanh: [(x, args) => clipped(x, numberOf(args, "min_val", -1), numberOf(args, "max_val", 1)), "input between two bounds"],
+  leaky_relu: [
+    (x, args) => [x > 0 ? 1 : numberOf(args, "negative_slope", 0.01), 0],
+    "input, times the slope where it is negative",
+  ],
+  hardtanh: [
+    (x, args) => clipped(x, numberOf(args, "min_val", -1), numberOf(args, "max_val", 1)),
+    "input between two bounds",
+  ],
   clamp: [clamped, "input between two bounds"],
   hardswish: [(x) => [Math.min(Math.max(x + 3, 0), 6) / 6, 0], "input x min(max(0, input + 3), 6) / 6"],
   hardsigmoid: [(x) => (x > -3 && x < 3 ? [1 / 6, 0.5] : [0, x <= -3 ? 0 : 1]), "min(max(0, input + 3), 6) / 6"],
@@ -56,7 +74,7 @@ function gated(opening: Opening, args: Arguments): Arithmetic {
   const x = numberAt(inputs, place);
   if (Number.isNaN(x)) throw new CannotOpen("the number is NaN");
   const [weight, constant] = gate(x, args);
-  return { terms: [product(inputs, place, weight)], bias: constant, formula, details: { gate: weight } };
+  return arithmetic([product(inputs, place, weight)], formula, constant, { gate: weight });
 }
 
 /** A function of the number, which has no weight. */
@@ -69,7 +87,7 @@ function called(opening: Opening, args: Arguments): Arithmetic {
   const x = numberAt(inputs, place);
   const operation = opening.node.operation;
   const result = operation === "pow" ? x ** numberOf(args, "exponent") : ACTIVATIONS[operation]!(args)(x);
-  return { terms: [applied(inputs, place, result)], bias: 0, formula: FORMULAS[operation]!, details: {} };
+  return arithmetic([applied(inputs, place, result)], FORMULAS[operation]!);
 }
 
 /** x / 2 + x / 2 erf(x / sqrt(2)), or its form with tanh. Two terms: where x is very negative they cancel. */
@@ -83,18 +101,18 @@ function gelu(opening: Opening, args: Arguments): Arithmetic {
     ? "input / 2 + input / 2 x tanh(sqrt(2 / pi) x (input + 0.044715 x input^3))"
     : "input / 2 + input / 2 x erf(input / sqrt(2))";
   const terms = [0.5, inner / 2].map((weight) => product(inputs, place, weight));
-  return { terms, bias: 0, formula, details: { gate: (1 + inner) / 2 } };
+  return arithmetic(terms, formula, 0, { gate: (1 + inner) / 2 });
 }
 
 /** x, or x times the slope of its channel where it is negative. */
 function prelu(opening: Opening): Arithmetic {
   const [inputs, slopes] = [operand(opening, "self"), operand(opening, "weight")];
   if (numberAt(inputs, opening.place) > 0) {
-    return { terms: [product(inputs, opening.place, 1)], bias: 0, formula: "input", details: {} };
+    return arithmetic([product(inputs, opening.place, 1)], "input");
   }
   const place = [opening.place.length > 1 && slopes.tensor.data.length > 1 ? opening.place[1]! : 0];
   const term = product(inputs, opening.place, numberAt(slopes, place), { operand: slopes, place });
-  return { terms: [term], bias: 0, formula: "input x slope", details: {} };
+  return arithmetic([term], "input x slope");
 }
 
 export const FUNCTIONS: Readonly<Record<string, Opener>> = {

@@ -1,20 +1,48 @@
-/** Operations that only move numbers. Which number it was is found by running the operation on numbers that say where they stand. */
+/**
+ * Operations that only move numbers. Which number it was is found by running the operation on numbers that say where
+ * they stand.
+ */
 
 import { type Argument, type Arguments, isTensor } from "../arguments.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { type Carried } from "../run.ts";
 import { strides, type Tensor } from "../tensor.ts";
-import { argumentsFor, asOperand, type Arithmetic, isReference, numberAt, type Opening, type Operand, product } from "./opening.ts";
+import {
+  argumentsFor,
+  asOperand,
+  type Arithmetic,
+  arithmetic,
+  isReference,
+  numberAt,
+  type Opening,
+  type Operand,
+  product,
+} from "./opening.ts";
 
 const MOST_MARKS = 2 ** 24; // whole numbers up to here are exact in float32
 const FILLED = -1;
 
 export const MOVING: ReadonlySet<string> = new Set([
-  "alpha_dropout", "cat", "dropout", "expand", "feature_alpha_dropout", "feature_dropout", "flatten", "pad", "permute",
-  "reshape", "select", "slice", "squeeze", "stack", "transpose", "unflatten", "unsqueeze",
+  "alpha_dropout",
+  "cat",
+  "dropout",
+  "expand",
+  "feature_alpha_dropout",
+  "feature_dropout",
+  "flatten",
+  "pad",
+  "permute",
+  "reshape",
+  "select",
+  "slice",
+  "squeeze",
+  "stack",
+  "transpose",
+  "unflatten",
+  "unsqueeze",
 ]);
 
-/** The tensors of a node in the order of its arguments, and for each number of the output which of all theirs it was. */
+/** The tensors of a node in the order of its arguments, and for each number of the output which of theirs it was. */
 export interface Sources {
   readonly operands: readonly Operand[];
   /** -1 where the operation filled something in. */
@@ -33,7 +61,9 @@ export function sources(opening: Opening): Sources {
     start += value.data.length;
     return { shape: value.shape, data: value.data.map((_, at) => first + at) };
   };
-  const args: Arguments = Object.fromEntries(Object.entries(argumentsFor(opening)).map(([role, value]) => [role, marked(value)]));
+  const args: Arguments = Object.fromEntries(
+    Object.entries(argumentsFor(opening)).map(([role, value]) => [role, marked(value)]),
+  );
   const filled = opening.node.operation === "pad" ? { ...args, value: FILLED } : args;
   const found = OPERATIONS[opening.node.operation]!(filled);
   return { operands, marks: Array.isArray(found) ? found[opening.node.item ?? 0]! : (found as Tensor) };
@@ -50,12 +80,12 @@ export function moved(opening: Opening): Arithmetic {
   const mark = numberAt({ name: "", tensor: marks, isNode: false, image: false }, opening.place);
   if (mark === FILLED) {
     const own = { name: "", tensor: opening.values.get(opening.node.name)!, isNode: true, image: false };
-    return { terms: [], bias: numberAt(own, opening.place), formula: "filled in by the operation, the same for every image", details: {} };
+    return arithmetic([], "filled in by the operation, the same for every image", numberAt(own, opening.place));
   }
   let rest = mark;
   for (const operand of operands) {
     if (rest < operand.tensor.data.length) {
-      return { terms: [product(operand, unraveled(rest, operand.tensor.shape), 1)], bias: 0, formula: "this number is that number", details: {} };
+      return arithmetic([product(operand, unraveled(rest, operand.tensor.shape), 1)], "this number is that number");
     }
     rest -= operand.tensor.data.length;
   }

@@ -1,7 +1,20 @@
 /** Normalisations: y = (x - mean) / sqrt(variance + eps) weight + bias. */
 
 import { type Arguments, flagOf, numberOf, numbersOf } from "../arguments.ts";
-import { aligned, type Arithmetic, CannotOpen, grid, has, numberAt, numberOr, type Opening, operand, product, range } from "./opening.ts";
+import {
+  aligned,
+  type Arithmetic,
+  arithmetic,
+  CannotOpen,
+  grid,
+  has,
+  numberAt,
+  numberOr,
+  type Opening,
+  operand,
+  product,
+  range,
+} from "./opening.ts";
 
 /** With the statistics of the training: the input times one number, and the rest added. */
 export function batchNorm(opening: Opening, args: Arguments): Arithmetic {
@@ -12,9 +25,12 @@ export function batchNorm(opening: Opening, args: Arguments): Arithmetic {
   const [weight, bias] = [numberOr(opening, "weight", channel, 1), numberOr(opening, "bias", channel, 0)];
   const eps = numberOf(args, "eps", 1e-5);
   const scale = weight / Math.sqrt(variance + eps);
-  const terms = [product(operand(opening, "input"), opening.place, scale), product(operand(opening, "running_mean"), channel, -scale)];
+  const terms = [
+    product(operand(opening, "input"), opening.place, scale),
+    product(operand(opening, "running_mean"), channel, -scale),
+  ];
   const formula = "(input - mean) / sqrt(variance + eps) x weight + bias";
-  return { terms, bias, formula, details: { mean, variance, eps, weight, bias } };
+  return arithmetic(terms, formula, bias, { mean, variance, eps, weight, bias });
 }
 
 /** Over the last axes. */
@@ -57,5 +73,5 @@ function normalised(opening: Opening, args: Arguments, members: number[][], own:
   const itself = product(inputs, aligned(opening.place, inputs.tensor.shape), scale);
   const terms = [itself, ...members.map((place) => product(inputs, place, -scale / members.length))];
   const formula = "(input - mean) / sqrt(variance + eps) x weight + bias; the mean's terms follow the input";
-  return { terms, bias, formula, details: { mean, variance, eps, weight, bias, numbers: members.length } };
+  return arithmetic(terms, formula, bias, { mean, variance, eps, weight, bias, numbers: members.length });
 }

@@ -33,6 +33,10 @@ export interface Arithmetic {
   readonly details: Details;
 }
 
+export function arithmetic(terms: readonly Term[], formula: string, bias = 0, details: Details = {}): Arithmetic {
+  return { terms, bias, formula, details };
+}
+
 /** A tensor that a node takes. */
 export interface Operand {
   /** Its node, or its name in the state dict; "" for a constant. */

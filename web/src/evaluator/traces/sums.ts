@@ -2,7 +2,22 @@
 
 import { numberOf, numberOrNull, pairOf, type Arguments, flagOf } from "../arguments.ts";
 import type { Pair } from "../operations/convolution.ts";
-import { aligned, type Arithmetic, CannotOpen, grid, numberAt, numberOr, type Opening, type Operand, operand, padded, product, range, type Term } from "./opening.ts";
+import {
+  aligned,
+  type Arithmetic,
+  arithmetic,
+  CannotOpen,
+  grid,
+  numberAt,
+  numberOr,
+  type Opening,
+  type Operand,
+  operand,
+  padded,
+  product,
+  range,
+  type Term,
+} from "./opening.ts";
 
 /** How many places before the first a convolution pads; "same" puts the odd one behind. */
 export function paddingBefore(args: Arguments, kernel: readonly number[], dilation: Pair): Pair {
@@ -22,13 +37,16 @@ export function convolution(opening: Opening, args: Arguments): Arithmetic {
   const [height, width] = inputs.tensor.shape.slice(2) as [number, number];
   const terms = grid(range(perGroup), range(kernel[0]!), range(kernel[1]!)).map((tap) => {
     const [c, ky, kx] = tap as [number, number, number];
-    const [y, x] = [row * stride[0] - padding[0] + ky * dilation[0], column * stride[1] - padding[1] + kx * dilation[1]];
+    const [y, x] = [
+      row * stride[0] - padding[0] + ky * dilation[0],
+      column * stride[1] - padding[1] + kx * dilation[1],
+    ];
     const from = { operand: weight, place: [channel, c, ky, kx] };
     const inside = y >= 0 && y < height && x >= 0 && x < width;
     return (inside ? product : padded)(inputs, [image, first + c, y, x], numberAt(weight, from.place), from);
   });
   const bias = numberOr(opening, "bias", [channel], 0);
-  return { terms, bias, formula: "sum of input x weight over the window, plus bias", details: {} };
+  return arithmetic(terms, "sum of input x weight over the window, plus bias", bias);
 }
 
 export function linear(opening: Opening): Arithmetic {
@@ -38,16 +56,22 @@ export function linear(opening: Opening): Arithmetic {
     const from = { operand: weight, place: [feature, at] };
     return product(inputs, [...opening.place.slice(0, -1), at], numberAt(weight, from.place), from);
   });
-  return { terms, bias: numberOr(opening, "bias", [feature], 0), formula: "sum of input x weight, plus bias", details: {} };
+  return arithmetic(terms, "sum of input x weight, plus bias", numberOr(opening, "bias", [feature], 0));
 }
 
 export function matmul(opening: Opening, args: Arguments): Arithmetic {
   const second = operand(opening, args.mat2 === undefined ? "other" : "mat2");
-  return { terms: matrixTerms(opening.place, operand(opening, "self"), second, 1, false), bias: 0, formula: "sum of row x column", details: {} };
+  return arithmetic(matrixTerms(opening.place, operand(opening, "self"), second, 1, false), "sum of row x column");
 }
 
 /** Row times column; `swapped`: the second one's last two axes are exchanged before. */
-function matrixTerms(place: readonly number[], first: Operand, second: Operand, scale: number, swapped: boolean): Term[] {
+function matrixTerms(
+  place: readonly number[],
+  first: Operand,
+  second: Operand,
+  scale: number,
+  swapped: boolean,
+): Term[] {
   const [before, row, column] = [place.slice(0, -2), place.at(-2)!, place.at(-1)!];
   const outer = aligned(before, first.tensor.shape.slice(0, -2));
   const other = aligned(before, second.tensor.shape.slice(0, -2));
@@ -68,7 +92,7 @@ export function attentionScores(opening: Opening, args: Arguments): Arithmetic {
     throw new CannotOpen("the mask forbids this key: the score is minus infinity");
   }
   const terms = matrixTerms(opening.place, query, key, scale, true);
-  return { terms, bias, formula: "sum of query x key x scale, plus mask", details: { scale } };
+  return arithmetic(terms, "sum of query x key x scale, plus mask", bias, { scale });
 }
 
 /** The values, each times its weight. */
@@ -77,7 +101,12 @@ export function attention(opening: Opening): Arithmetic {
   const [before, row, column] = [opening.place.slice(0, -2), opening.place.at(-2)!, opening.place.at(-1)!];
   const terms = grid(range(weights.tensor.shape.at(-1)!)).map(([key]) => {
     const from = { operand: weights, place: [...aligned(before, weights.tensor.shape.slice(0, -2)), row, key!] };
-    return product(value, [...aligned(before, value.tensor.shape.slice(0, -2)), key!, column], numberAt(weights, from.place), from);
+    return product(
+      value,
+      [...aligned(before, value.tensor.shape.slice(0, -2)), key!, column],
+      numberAt(weights, from.place),
+      from,
+    );
   });
-  return { terms, bias: 0, formula: "sum of value x weight of its key", details: {} };
+  return arithmetic(terms, "sum of value x weight of its key");
 }

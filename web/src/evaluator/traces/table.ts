@@ -6,7 +6,17 @@ import { moved, MOVING } from "./moved.ts";
 import { batchNorm, groupNorm, instanceNorm, layerNorm } from "./norms.ts";
 import type { Opener } from "./opening.ts";
 import { attention, attentionScores, convolution, linear, matmul } from "./sums.ts";
-import { adaptiveAveragePool, adaptiveMaxPool, averagePool, logSoftmax, maximum, maxPool, mean, softmax, sum } from "./windows.ts";
+import {
+  adaptiveAveragePool,
+  adaptiveMaxPool,
+  averagePool,
+  logSoftmax,
+  maximum,
+  maxPool,
+  mean,
+  softmax,
+  sum,
+} from "./windows.ts";
 
 export const OPENERS: Readonly<Record<string, Opener>> = {
   conv2d: convolution,

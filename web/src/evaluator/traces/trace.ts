@@ -33,7 +33,8 @@ export function openUnit(network: Network, values: Values, node: Node, unit: rea
   const magnitude = exactSum(parts.map(Math.abs));
   const total = note === "" ? exactSum(parts) : null;
   const error = total === null ? null : total - value;
-  const agrees = error !== null && (Math.abs(error) <= TOLERANCE * magnitude || (!Number.isFinite(value) && total === value));
+  const agrees =
+    error !== null && (Math.abs(error) <= TOLERANCE * magnitude || (!Number.isFinite(value) && total === value));
   return { ...arithmetic, value, opens: note === "", note, total, magnitude, error, agrees };
 }
 
@@ -49,7 +50,12 @@ const CLOSED: Readonly<Record<string, string>> = {
   constant: "it does not depend on the image",
 };
 
-function opened(network: Network, values: Values, node: Node, place: readonly number[]): { arithmetic: Arithmetic; note: string } {
+function opened(
+  network: Network,
+  values: Values,
+  node: Node,
+  place: readonly number[],
+): { arithmetic: Arithmetic; note: string } {
   const none = { terms: [], bias: 0, formula: "", details: {} };
   const opener = node.opens ? OPENERS[node.operation] : undefined;
   if (opener === undefined) {
@@ -79,7 +85,11 @@ export function reachOf(network: Network, values: Values, node: Node, unit: read
   const found = boxOf(local, input) === null ? whole : local;
   const shapes = new Map(network.nodes.map(({ name, shape }) => [name, shape]));
   const boxes = [...spansOf(found, values)].map(([name, spans]) => [name, mapBox(shapes.get(name)!, spans)]);
-  return { receptiveField: boxOf(found, input), boxes: Object.fromEntries(boxes) as Record<string, number[]>, unknown: [...new Set(whole.unknown)] };
+  return {
+    receptiveField: boxOf(found, input),
+    boxes: Object.fromEntries(boxes) as Record<string, number[]>,
+    unknown: [...new Set(whole.unknown)],
+  };
 }
 
 /** Terms column by column, layers by their index in a sorted list. */
@@ -102,8 +112,10 @@ export function columnsOf(network: Network, terms: readonly Term[]): Columns {
   const layers = sorted(terms.map((term) => term.layer));
   const weightLayers = sorted(terms.map((term) => term.weightLayer));
   const weightAxes = terms.reduce((most, term) => Math.max(most, term.weightPosition.length), 0);
-  const position = (term: Term): number[] => mapPosition(shapes.get(term.layer) ?? term.position.map(() => 0), term.position);
-  const filled = (term: Term): number[] => Array.from({ length: weightAxes }, (_, axis) => term.weightPosition[axis] ?? -1);
+  const position = (term: Term): number[] =>
+    mapPosition(shapes.get(term.layer) ?? term.position.map(() => 0), term.position);
+  const filled = (term: Term): number[] =>
+    Array.from({ length: weightAxes }, (_, axis) => term.weightPosition[axis] ?? -1);
   return {
     layers,
     layer: Int32Array.from(terms, (term) => layers.indexOf(term.layer)),

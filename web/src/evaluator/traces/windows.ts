@@ -4,7 +4,21 @@ import { type Arguments, flagOf, numberOf, numbersOf } from "../arguments.ts";
 import { adaptiveSpans, averageSpans, divide } from "../operations/pools.ts";
 import { adaptiveSize, divisorOf, poolOf } from "../operations/table.ts";
 import { axisOf } from "../tensor.ts";
-import { applied, type Arithmetic, CannotOpen, exactSum, grid, numberAt, type Opening, type Operand, operand, padded, product, range } from "./opening.ts";
+import {
+  applied,
+  type Arithmetic,
+  arithmetic,
+  CannotOpen,
+  exactSum,
+  grid,
+  numberAt,
+  type Opening,
+  type Operand,
+  operand,
+  padded,
+  product,
+  range,
+} from "./opening.ts";
 
 /** The largest of the window counts once, the first of equal ones; the others not at all. Padding is no number. */
 export function maxPool(opening: Opening, args: Arguments): Arithmetic {
@@ -13,7 +27,9 @@ export function maxPool(opening: Opening, args: Arguments): Arithmetic {
   const [image, channel, row, column] = opening.place as [number, number, number, number];
   const [height, width] = inputs.tensor.shape.slice(2) as [number, number];
   const taps = (at: number, axis: 0 | 1, length: number): number[] =>
-    range(kernel[axis]).map((tap) => at * stride[axis] - padding[axis] + tap * dilation[axis]).filter((place) => place >= 0 && place < length);
+    range(kernel[axis])
+      .map((tap) => at * stride[axis] - padding[axis] + tap * dilation[axis])
+      .filter((place) => place >= 0 && place < length);
   return largest(inputs, grid(image, channel, taps(row, 0, height), taps(column, 1, width)));
 }
 
@@ -29,7 +45,7 @@ function largest(inputs: Operand, places: number[][]): Arithmetic {
     // minus infinity times zero is no number
     return at === top ? product(inputs, place, 1) : { ...product(inputs, place, 0), product: 0 };
   });
-  return { terms, bias: 0, formula: "the largest of the window", details: {} };
+  return arithmetic(terms, "the largest of the window");
 }
 
 /** Every number of the window, divided by how many there are; padding is counted where the layer says so. */
@@ -41,17 +57,18 @@ export function averagePool(opening: Opening, args: Arguments): Arithmetic {
   const [down, across] = [averageSpans(height, window, 0)[row]!, averageSpans(width, window, 1)[column]!];
   const from = [row * window.stride[0] - window.padding[0], column * window.stride[1] - window.padding[1]] as const;
   const all = grid(image, channel, range(from[0] + down.extent, from[0]), range(from[1] + across.extent, from[1]));
-  const inside = (place: number[]): boolean => place[2]! >= 0 && place[2]! < height && place[3]! >= 0 && place[3]! < width;
+  const inside = (place: number[]): boolean =>
+    place[2]! >= 0 && place[2]! < height && place[3]! >= 0 && place[3]! < width;
   const places = divisor.countPadding ? all : all.filter(inside);
   const count = divide(down, across, divisor);
   const terms = places.map((place) => (inside(place) ? product : padded)(inputs, place, 1 / count));
-  return { terms, bias: 0, formula: "mean of the window", details: { "divided by": count } };
+  return arithmetic(terms, "mean of the window", 0, { "divided by": count });
 }
 
 export function adaptiveAveragePool(opening: Opening, args: Arguments): Arithmetic {
   const places = adaptiveWindow(opening, args);
   const terms = places.map((place) => product(operand(opening, "self"), place, 1 / places.length));
-  return { terms, bias: 0, formula: "mean of the window", details: { "divided by": places.length } };
+  return arithmetic(terms, "mean of the window", 0, { "divided by": places.length });
 }
 
 function adaptiveWindow(opening: Opening, args: Arguments): number[][] {
@@ -65,12 +82,12 @@ function adaptiveWindow(opening: Opening, args: Arguments): number[][] {
 export function mean(opening: Opening, args: Arguments): Arithmetic {
   const places = members(opening, args);
   const terms = places.map((place) => product(operand(opening, "self"), place, 1 / places.length));
-  return { terms, bias: 0, formula: "mean", details: { "divided by": places.length } };
+  return arithmetic(terms, "mean", 0, { "divided by": places.length });
 }
 
 export function sum(opening: Opening, args: Arguments): Arithmetic {
   const terms = members(opening, args).map((place) => product(operand(opening, "self"), place, 1));
-  return { terms, bias: 0, formula: "sum", details: {} };
+  return arithmetic(terms, "sum");
 }
 
 export function maximum(opening: Opening, args: Arguments): Arithmetic {
@@ -97,20 +114,22 @@ export function softmax(opening: Opening, args: Arguments): Arithmetic {
   const { inputs, places, own, top, raised, whole } = alongAxis(opening, args);
   const terms = places.map((place, at) => applied(inputs, place, at === own ? raised[at]! / whole : 0));
   const formula = "exp(input - largest) / sum of all exp(input - largest)";
-  return { terms, bias: 0, formula, details: { largest: top, sum: whole, exponentials: raised } };
+  return arithmetic(terms, formula, 0, { largest: top, sum: whole, exponentials: raised });
 }
 
 /** x - log(sum of exp(x)). */
 export function logSoftmax(opening: Opening, args: Arguments): Arithmetic {
   const { inputs, places, own, top, whole } = alongAxis(opening, args);
   const formula = "input - log of the sum of all exp(input)";
-  return { terms: [product(inputs, places[own]!, 1)], bias: -top - Math.log(whole), formula, details: { largest: top, sum: whole } };
+  return arithmetic([product(inputs, places[own]!, 1)], formula, -top - Math.log(whole), { largest: top, sum: whole });
 }
 
 function alongAxis(opening: Opening, args: Arguments) {
   const inputs = operand(opening, "self");
   const axis = axisOf(numberOf(args, "dim", -1), inputs.tensor.shape.length);
-  const places = range(inputs.tensor.shape[axis]!).map((at) => opening.place.map((own, index) => (index === axis ? at : own)));
+  const places = range(inputs.tensor.shape[axis]!).map((at) =>
+    opening.place.map((own, index) => (index === axis ? at : own)),
+  );
   const numbers = places.map((place) => numberAt(inputs, place));
   const top = numbers.reduce((most, value) => Math.max(most, value), -Infinity);
   if (!Number.isFinite(top)) throw new CannotOpen("the axis holds NaN or nothing but minus infinity");

@@ -3,7 +3,14 @@ import type { Pixels } from "../../../src/evaluator/images/pixels.ts";
 import { geometry, normalise, type Preprocess, round, seen } from "../../../src/evaluator/images/preprocess.ts";
 
 const digits: Preprocess = {
-  mode: "L", height: 4, width: 4, fit: "crop", crop: 1, interpolation: "bilinear", mean: [0.5], std: [0.25],
+  mode: "L",
+  height: 4,
+  width: 4,
+  fit: "crop",
+  crop: 1,
+  interpolation: "bilinear",
+  mean: [0.5],
+  std: [0.25],
 };
 
 function grey(height: number, width: number, f: (y: number, x: number) => number): Pixels {
@@ -32,7 +39,10 @@ describe("preprocess", () => {
   });
 
   it("nearest takes the pixel under the centre", () => {
-    const found = seen(grey(8, 8, (_, x) => x * 10), { ...digits, interpolation: "nearest" });
+    const found = seen(
+      grey(8, 8, (_, x) => x * 10),
+      { ...digits, interpolation: "nearest" },
+    );
     expect([...found.data.subarray(0, 4)]).toEqual([10, 30, 50, 70]);
   });
 

@@ -6,7 +6,13 @@ import { at, built, difference, random, tensor } from "../random.ts";
 const plain: Window = { stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
 
 /** The definition, tap by tap, with a test for the border at each. */
-function slowly(input: Tensor, weight: Tensor, bias: Tensor | null, { stride, padding, dilation }: Window, groups: number): Tensor {
+function slowly(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  { stride, padding, dilation }: Window,
+  groups: number,
+): Tensor {
   const [n, c, h, w] = input.shape as [number, number, number, number];
   const [o, per, kh, kw] = weight.shape as [number, number, number, number];
   const length = (size: number, kernel: number, axis: 0 | 1): number =>
@@ -52,19 +58,32 @@ describe("conv2d", () => {
   it.each(cases)("equals the slow loops: %s", (_, shape, kernel, stride, padding, dilation, groups) => {
     const [input, weight, bias] = [random(shape, 1), random(kernel, 2), random([kernel[0]!], 3)];
     const window = { stride, padding, dilation };
-    expect(difference(conv2d(input, weight, bias, window, groups), slowly(input, weight, bias, window, groups))).toBeLessThan(1e-5);
-    expect(difference(conv2d(input, weight, null, window, groups), slowly(input, weight, null, window, groups))).toBeLessThan(1e-5);
+    expect(
+      difference(conv2d(input, weight, bias, window, groups), slowly(input, weight, bias, window, groups)),
+    ).toBeLessThan(1e-5);
+    expect(
+      difference(conv2d(input, weight, null, window, groups), slowly(input, weight, null, window, groups)),
+    ).toBeLessThan(1e-5);
   });
 
   it("the comparison would see a shifted border", () => {
     const [input, weight] = [random([1, 2, 7, 6], 1), random([3, 2, 3, 3], 2)];
     const shifted = { ...plain, padding: [1, 1] as Pair };
-    expect(difference(conv2d(input, weight, null, { ...plain, padding: [1, 2] }, 1), slowly(input, weight, null, shifted, 1))).toBe(Infinity);
+    expect(
+      difference(
+        conv2d(input, weight, null, { ...plain, padding: [1, 2] }, 1),
+        slowly(input, weight, null, shifted, 1),
+      ),
+    ).toBe(Infinity);
     const dilated = { ...shifted, dilation: [2, 2] as Pair, padding: [2, 2] as Pair };
-    expect(difference(conv2d(input, weight, null, dilated, 1), slowly(input, weight, null, shifted, 1))).toBeGreaterThan(0.1);
+    expect(
+      difference(conv2d(input, weight, null, dilated, 1), slowly(input, weight, null, shifted, 1)),
+    ).toBeGreaterThan(0.1);
   });
 
   it("says which channels do not fit", () => {
-    expect(() => conv2d(random([1, 2, 5, 5], 1), random([3, 4, 3, 3], 2), null, plain, 1)).toThrow("2 channels came in, the weights expect 4");
+    expect(() => conv2d(random([1, 2, 5, 5], 1), random([3, 4, 3, 3], 2), null, plain, 1)).toThrow(
+      "2 channels came in, the weights expect 4",
+    );
   });
 });

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { combine, erf, gelu, hardsigmoid, map, sigmoid, softplus } from "../../../src/evaluator/operations/pointwise.ts";
+import {
+  combine,
+  erf,
+  gelu,
+  hardsigmoid,
+  map,
+  sigmoid,
+  softplus,
+} from "../../../src/evaluator/operations/pointwise.ts";
 import { random, tensor } from "../random.ts";
 
 describe("pointwise", () => {

@@ -15,7 +15,10 @@ import { random, tensor } from "../random.ts";
 const half: PoolWindow = { kernel: [2, 2], stride: [2, 2], padding: [0, 0], dilation: [1, 1], ceil: false };
 const three: PoolWindow = { ...half, kernel: [3, 3], padding: [1, 1] };
 const count = (countPadding: boolean): Divisor => ({ countPadding, override: null });
-const sixteen = tensor([1, 1, 4, 4], Array.from({ length: 16 }, (_, index) => index));
+const sixteen = tensor(
+  [1, 1, 4, 4],
+  Array.from({ length: 16 }, (_, index) => index),
+);
 
 function average(input = sixteen, window: PoolWindow = half, divisor: Divisor = count(true)): number[] {
   const [height, width] = input.shape.slice(2) as [number, number];
@@ -56,9 +59,15 @@ describe("pools", () => {
   });
 
   it("lets adaptive windows overlap where the lengths do not divide", () => {
-    expect(adaptiveSpans(5, 3)).toEqual([{ start: 0, end: 2, extent: 2 }, { start: 1, end: 4, extent: 3 }, { start: 3, end: 5, extent: 2 }]);
+    expect(adaptiveSpans(5, 3)).toEqual([
+      { start: 0, end: 2, extent: 2 },
+      { start: 1, end: 4, extent: 3 },
+      { start: 3, end: 5, extent: 2 },
+    ]);
     const row = tensor([1, 1, 1, 5], [1, 2, 3, 4, 9]);
-    expect([...averageSpansPool(row, adaptiveSpans(1, 1), adaptiveSpans(5, 3), count(true)).data]).toEqual([1.5, 3, 6.5]);
+    expect([...averageSpansPool(row, adaptiveSpans(1, 1), adaptiveSpans(5, 3), count(true)).data]).toEqual([
+      1.5, 3, 6.5,
+    ]);
     expect([...adaptiveMaxPool2d(row, [1, 3]).data]).toEqual([2, 4, 9]);
   });
 
@@ -66,6 +75,8 @@ describe("pools", () => {
     const input = random([2, 3, 4, 4], 5);
     const found = maxPool2d(input, { ...half, kernel: [4, 4], stride: [4, 4] });
     expect(found.shape).toEqual([2, 3, 1, 1]);
-    found.data.forEach((value, plane) => expect(value).toBe(Math.max(...input.data.subarray(plane * 16, plane * 16 + 16))));
+    found.data.forEach((value, plane) =>
+      expect(value).toBe(Math.max(...input.data.subarray(plane * 16, plane * 16 + 16))),
+    );
   });
 });

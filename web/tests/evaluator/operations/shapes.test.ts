@@ -25,7 +25,9 @@ describe("shapes", () => {
   });
 
   it("expands axes of length 1, and new ones in front", () => {
-    expect(shapes.expand(tensor([2, 1], [1, 2]), [2, 2, 3])).toEqual(tensor([2, 2, 3], [1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2]));
+    expect(shapes.expand(tensor([2, 1], [1, 2]), [2, 2, 3])).toEqual(
+      tensor([2, 2, 3], [1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2]),
+    );
     expect(shapes.expand(tensor([1, 2], [1, 2]), [3, -1]).shape).toEqual([3, 2]);
     expect(() => shapes.expand(six, [5, 3])).toThrow("2 cannot be expanded to 5");
   });
@@ -36,7 +38,10 @@ describe("shapes", () => {
     expect(shapes.slice(six, 1, 0, 3, 2)).toEqual(tensor([2, 2], [1, 3, 4, 6]));
     expect(shapes.select(six, 1, -1)).toEqual(tensor([2], [3, 6]));
     expect(shapes.unbind(six, 0)).toEqual([tensor([3], [1, 2, 3]), tensor([3], [4, 5, 6])]);
-    expect(shapes.chunk(six, 2, 1).map((part) => part.shape)).toEqual([[2, 2], [2, 1]]);
+    expect(shapes.chunk(six, 2, 1).map((part) => part.shape)).toEqual([
+      [2, 2],
+      [2, 1],
+    ]);
     expect(shapes.split(six, [1, 2], 1)[1]).toEqual(tensor([2, 2], [2, 3, 5, 6]));
   });
 

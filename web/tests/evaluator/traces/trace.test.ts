@@ -14,7 +14,13 @@ describe("openUnit", () => {
     const opened = open("conv", [1, 0, 0]);
     expect(opened.terms).toHaveLength(9);
     expect(opened.terms.filter((term) => term.padding)).toHaveLength(5); // the row above and the column to the left
-    expect(opened.terms[5]).toMatchObject({ layer: "input", position: [0, 0, 1], weight: 1, weightLayer: "conv.weight", weightPosition: [1, 0, 1, 2] });
+    expect(opened.terms[5]).toMatchObject({
+      layer: "input",
+      position: [0, 0, 1],
+      weight: 1,
+      weightLayer: "conv.weight",
+      weightPosition: [1, 0, 1, 2],
+    });
     expect(opened.terms[0]).toMatchObject({ position: [0, -1, -1], input: 0, product: 0, padding: true });
     expect([opened.bias, opened.opens, opened.agrees]).toEqual([0.5, true, true]);
     expect(opened.total).toBeCloseTo(0.7, 6);
@@ -22,7 +28,12 @@ describe("openUnit", () => {
 
   it("opens a pool: the first of equal ones counts, once", () => {
     const opened = open("pool", [0, 0, 0]);
-    expect(opened.terms.map((term) => [term.position, term.weight])).toEqual([[[0, 0, 0], 0], [[0, 0, 1], 1], [[0, 1, 0], 0], [[0, 1, 1], 0]]);
+    expect(opened.terms.map((term) => [term.position, term.weight])).toEqual([
+      [[0, 0, 0], 0],
+      [[0, 0, 1], 1],
+      [[0, 1, 0], 0],
+      [[0, 1, 1], 0],
+    ]);
   });
 
   it("follows a number that was only moved, and a sum of products", () => {
@@ -33,9 +44,19 @@ describe("openUnit", () => {
   });
 
   it("says why a number does not open", () => {
-    expect(open("input", [0, 1, 1])).toMatchObject({ opens: false, note: "it is a number of the input", total: null, agrees: false });
-    const odd = { ...network, nodes: [...network.nodes, node("odd", "maximum", [2], { self: { node: "fc" }, other: { node: "fc" } }, false)] };
-    expect(openUnit(odd, run(odd, STEPS), odd.nodes.at(-1)!, [0, 0, 0]).note).toBe("the operation maximum is not opened; its value is PyTorch's own");
+    expect(open("input", [0, 1, 1])).toMatchObject({
+      opens: false,
+      note: "it is a number of the input",
+      total: null,
+      agrees: false,
+    });
+    const odd = {
+      ...network,
+      nodes: [...network.nodes, node("odd", "maximum", [2], { self: { node: "fc" }, other: { node: "fc" } }, false)],
+    };
+    expect(openUnit(odd, run(odd, STEPS), odd.nodes.at(-1)!, [0, 0, 0]).note).toBe(
+      "the operation maximum is not opened; its value is PyTorch's own",
+    );
   });
 
   it("does not agree with a value that is not its sum", () => {
@@ -50,7 +71,12 @@ describe("reachOf", () => {
     expect(reachOf(network, values, nodeOf("conv"), [0, 0, 0]).receptiveField).toEqual([0, 0, 2, 2]);
     const reach = reachOf(network, values, nodeOf("pool"), [1, 1, 0]);
     expect(reach.receptiveField).toEqual([1, 0, 4, 3]);
-    expect(reach.boxes).toEqual({ pool: [1, 2, 1, 2, 0, 1], relu: [1, 2, 2, 4, 0, 2], conv: [1, 2, 2, 4, 0, 2], input: [0, 1, 1, 4, 0, 3] });
+    expect(reach.boxes).toEqual({
+      pool: [1, 2, 1, 2, 0, 1],
+      relu: [1, 2, 2, 4, 0, 2],
+      conv: [1, 2, 2, 4, 0, 2],
+      input: [0, 1, 1, 4, 0, 3],
+    });
   });
 
   it("leaves a global pool out where something remains", () => {
@@ -63,8 +89,17 @@ describe("reachOf", () => {
   });
 
   it("counts everything where an operation is not known", () => {
-    const odd = { ...network, nodes: [network.nodes[0]!, node("odd", "maximum", [1, 4, 4], { self: { node: "input" }, other: { node: "input" } })] };
-    expect(reachOf(odd, run(odd, STEPS), odd.nodes[1]!, [0, 0, 0])).toMatchObject({ receptiveField: [0, 0, 4, 4], unknown: ["maximum"] });
+    const odd = {
+      ...network,
+      nodes: [
+        network.nodes[0]!,
+        node("odd", "maximum", [1, 4, 4], { self: { node: "input" }, other: { node: "input" } }),
+      ],
+    };
+    expect(reachOf(odd, run(odd, STEPS), odd.nodes[1]!, [0, 0, 0])).toMatchObject({
+      receptiveField: [0, 0, 4, 4],
+      unknown: ["maximum"],
+    });
   });
 });
 
