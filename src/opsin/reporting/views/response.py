@@ -16,10 +16,11 @@ from opsin.reporting.views.subject import Subject
 from opsin.reporting.views.traced import given_of
 
 Change = Literal["shift_y", "shift_x", "rotate", "scale"]
+TOGETHER = 8
 
 
 def response(
-    subject: Subject, *, progress: Progress, image: str, change: Change,  # noqa: ARG001
+    subject: Subject, *, progress: Progress, image: str, change: Change,
     values: Annotated[list[float], Field(min_length=1, max_length=200)],
     shift: Shift = (0.0, 0.0), rotate: float = 0.0, scale: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
@@ -35,9 +36,16 @@ def response(
     """
     seen = subject.images[image]
     moves = [_changed(Move(shift, rotate, scale), change, value) for value in values]
-    inputs = torch.cat([given_of(subject, seen, move).tensor for move in moves])
-    logits = subject.model.logits(inputs, batch_size=32).numpy()
-    return {"change": change, "values": np.array(values, np.float32), "probabilities": probabilities(logits)}
+    logits = []
+    for start in range(0, len(moves), TOGETHER):
+        progress("moving the picture", start, len(moves))
+        inputs = torch.cat([given_of(subject, seen, move).tensor for move in moves[start : start + TOGETHER]])
+        logits.append(subject.model.logits(inputs).numpy())
+    return {
+        "change": change,
+        "values": np.array(values, np.float32),
+        "probabilities": probabilities(np.concatenate(logits)),
+    }
 
 
 def _changed(move: Move, change: Change, value: float) -> Move:
