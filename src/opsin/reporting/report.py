@@ -17,6 +17,7 @@ from opsin.reporting.parts.data import data
 from opsin.reporting.parts.embeddings import embeddings
 from opsin.reporting.parts.film import film
 from opsin.reporting.parts.filters import filters
+from opsin.reporting.parts.flow import Flow
 from opsin.reporting.parts.inputs import inputs
 from opsin.reporting.parts.material import Material, Missing
 from opsin.reporting.parts.mistakes import mistakes
@@ -26,6 +27,8 @@ from opsin.reporting.parts.shortcuts import shortcuts
 from opsin.reporting.parts.summary import summary
 from opsin.reporting.parts.why import why
 from opsin.reporting.texts import LANGUAGES, Language, say
+from opsin.reporting.views.stored import Stored, stored
+from opsin.reporting.views.subject import Subject
 from opsin.training.run import Run
 
 PARTS: Mapping[str, Callable[[Material], Any]] = {
@@ -62,12 +65,17 @@ def report(run: str | Path | Run, *, out: str | Path | None = None, language: La
     run = run if isinstance(run, Run) else Run(run)
     target = run.path / "report.html" if out is None else Path(out)
     check_target(target, language)
-    return write_page(make_page(run.name, make_parts(run)), target, language)
+    parts, views = make_parts(run), stored(Subject.of(run))
+    if "flow" in views.views:
+        parts["flow"] = Flow(views.live, views.why_not)
+    return write_page(make_page(run.name, parts, stored=views), target, language)
 
 
-def make_page(name: str, parts: Mapping[str, Any], title: str = "page.title") -> Page:
-    """A page of these parts, written now by this version; `title` is the kind of page, a key of the catalogue."""
-    return Page(name, parts, __version__, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), title=title)
+def make_page(name: str, parts: Mapping[str, Any], title: str = "page.title", stored: Stored | None = None) -> Page:
+    """A page of these parts, written now by this version; `title` is the kind of page, a key of the catalogue, `stored`
+    what its views show."""
+    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Page(name, parts, __version__, written, title=title, stored=stored)
 
 
 def check_target(target: Path, language: str) -> None:

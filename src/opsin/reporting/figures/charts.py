@@ -77,7 +77,7 @@ def colour(line: Line) -> str:
 
 
 def panel_chart(panel: Panel, last: int, flags: Sequence[Flag], label: Markup, width: int = 520) -> Markup:
-    """Lines over steps 0..last, the usual range as a band, flags on the axis, and the cursor of the time slider."""
+    """Lines over steps 0..last, the usual range as a band, flags on the axis."""
     values = np.concatenate([line.points[:, 1] for line in panel.lines])
     if panel.band is not None:
         values = np.append(values, panel.band)
@@ -87,7 +87,6 @@ def panel_chart(panel: Panel, last: int, flags: Sequence[Flag], label: Markup, w
         _band(frame, panel.band),
         (_stroke(frame, line.points, colour(line), "thin" if line.role == "step" else "") for line in panel.lines),
         _flags(frame, flags),
-        element("path", class_="cursor", d=f"M{LEFT} {TOP}v{frame.span[1]}", style=f"--span:{frame.span[0]}px"),
         label=label,
     )
 

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import anywidget
 import traitlets
 
-from opsin.errors import OpsinError
+from opsin.reporting.built import script
 from opsin.reporting.notebook.answering import Answering
 from opsin.reporting.views.subject import Subject
-
-SCRIPT = "widget.js"
-
-
-def script() -> str:
-    """The built views.
-
-    Raises:
-        OpsinError: they are not there: a checkout in which they were not built.
-    """
-    built = files("opsin.reporting").joinpath("static", SCRIPT)
-    if not built.is_file():
-        raise OpsinError(f"the views are not built ({SCRIPT} is missing); run make web")
-    return built.read_text("utf-8")
 
 
 class View(anywidget.AnyWidget):
@@ -49,7 +34,7 @@ class View(anywidget.AnyWidget):
 
     def __init__(self, subject: Subject, again: Callable[[], Subject], views: Sequence[str], **state: Any) -> None:
         selection = {"image": next((f"{group}/0" for group in subject.images.groups()), None)}
-        super().__init__(_esm=script(), view=views[0], views=list(views), selection=selection, **state)
+        super().__init__(_esm=script("widget.js"), view=views[0], views=list(views), selection=selection, **state)
         self._answering = Answering(subject, again, self._tell)
         self.on_msg(self._hear)
 

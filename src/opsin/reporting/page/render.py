@@ -11,16 +11,17 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
+from opsin.reporting.built import script
 from opsin.reporting.figures import charts, images, maps, scatter
 from opsin.reporting.parts.film import Film
 from opsin.reporting.parts.material import Missing
 from opsin.reporting.texts import LANGUAGES, Catalogue, Language, Text, packaged
+from opsin.reporting.views.stored import Stored
 
 SECTIONS = (
-    "summary", "curves", "film", "filters", "inputs", "scores", "mistakes", "why", "shortcuts", "calibration",
+    "summary", "flow", "curves", "film", "filters", "inputs", "scores", "mistakes", "why", "shortcuts", "calibration",
     "embeddings", "data", "provenance",
 )  # fmt: skip
 
@@ -34,6 +35,7 @@ class Page:
         parts: by section; shown in the order of `SECTIONS`.
         version, written: who wrote it and when.
         title: the kind of page, a key of the catalogue.
+        stored: what its views show; None: it has none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Page:
     written: str
     catalogue: Catalogue = field(default_factory=packaged)
     title: str = "page.title"
+    stored: Stored | None = None
 
 
 def render(page: Page, language: Language) -> str:
@@ -61,25 +64,36 @@ def render(page: Page, language: Language) -> str:
         "user": user,
         "number": number,
         "fixed": fixed,
-        "film_data": film_data,
+        "shows": lambda view: _shows(page, view),
         "charts": charts,
         "images": images,
+        "in_base64": in_base64,
         "maps": maps,
         "scatter": scatter,
     }
-    style, script = (
+    style, switches = (
         files("opsin.reporting.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
     )
+    views = None if page.stored is None else script("report.js")
+    # the film's view holds the curves, too
+    living = _shows(page, "film") and isinstance(page.parts.get("film"), Film)
     return environment.get_template("page.html").render(
         page=page,
         parts=page.parts,
-        sections=[name for name in SECTIONS if name in page.parts],
+        sections=[name for name in SECTIONS if name in page.parts and not (living and name == "curves")],
+        living=living,
         language=language,
         style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        scripts=[Markup(text) for text in (switches, views) if text is not None],
+        hashes=[digest(text) for text in (switches, views) if text is not None],
+        carried=None if page.stored is None else carried(page.stored),
         catalogue=page.catalogue,
     )
+
+
+def _shows(page: Page, view: str) -> bool:
+    """Whether a view takes its place in the page."""
+    return page.stored is not None and view in page.stored.views
 
 
 class _Writer:
@@ -119,14 +133,23 @@ def fixed(value: float, sign: str = "", digits: int = 3) -> str:
     return format(round(value, digits) + 0.0, f"{sign}.{digits}f")
 
 
-def film_data(film: Film) -> Markup:
-    """What the script needs to follow the slider, as JSON that cannot end its own element."""
+def digest(script: str) -> str:
+    """What the page's policy allows: a script of just these characters."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def carried(stored: Stored) -> Markup:
+    """What the views' script reads first, as JSON that cannot end its own element."""
     values = {
-        "steps": film.steps,
-        "classes": film.classes,
-        "answers": film.answers.tolist(),
-        "shares": np.round(film.shares, 4).tolist(),
-        "labels": film.labels.tolist(),
+        "chunks": [{"id": chunk.id, "keys": chunk.keys} for chunk in stored.chunks],
+        "groups": stored.groups,
+        "image": stored.image,
+        "explained": stored.explained,
     }
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def in_base64(data: bytes) -> str:
+    """Bytes as text."""
+    return base64.b64encode(data).decode("ascii")

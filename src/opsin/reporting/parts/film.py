@@ -1,4 +1,6 @@
-"""The film: what the layers show for the probe images, from the untrained network to the last step."""
+"""The film's beginning and end: what the layers show for the probe images untrained and at the last step.
+
+What lies between is shown by the view (see `reporting.views.stored`)."""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from opsin.reporting.parts.material import Material, Missing, spread
 from opsin.reporting.texts import Text, say
 
 PIXELS = 6_000_000  # of maps in all: about 4 MB of the file
-MOST_STEPS = 24
+MOST_STEPS = 2
 MOST_CHANNELS = 16  # per layer with pictures
 MOST_VALUES = 256  # per layer with a vector
 MOST_LAYERS = 12

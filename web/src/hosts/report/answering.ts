@@ -5,7 +5,7 @@ import { type Answer, canonical, pack, unpack } from "../../protocol/wire.ts";
 import type { Stored } from "./stored.ts";
 
 /** Answers a question, or says by null that it is not for it. */
-export type Answerer = (question: string, args: Record<string, unknown>) => Promise<Answer> | null;
+export type Answerer = (question: string, args: Record<string, unknown>) => Promise<Answer | null> | null;
 
 export interface Sources {
   stored: Stored;
