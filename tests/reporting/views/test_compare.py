@@ -133,9 +133,7 @@ def test_verdicts_are_those_that_the_run_kept(make_run):
     keep(run.path, explanation, make_evidence(explanation))
     keep(run.path, dataclasses.replace(explanation, method="saliency"))
     torch.manual_seed(0)
-    net = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 3)
-    )
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 3))
     model = opsin.Classifier(net, run.classes, opsin.data.preprocess.Preprocess.simple(1, 8))
     subject = Subject("tiny", run, lambda: model, others=lambda _: Subject.of(model))
     for method, verdict in (("grad_cam", "better than random"), ("saliency", "not checked yet")):
