@@ -23,7 +23,7 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "steps": ("subject", "steps", "classes", "spaces"),
     "snapshots": ("subject", "steps", "probe", "filters", "gabor", "spaces", "space", "layout", "images"),
     "answers": ("subject", "space", "layout", "classes", "curves", "gallery"),
-    "evidence": ("subject", "why", "evidence"),
+    "evidence": ("subject", "methods", "why", "explain", "evidence"),
     "weights": ("*",),
 }
 

@@ -42,11 +42,20 @@ export function layerOf(methods: Methods, chosen: string | null): string | null 
   return methods.layers.some((layer) => layer.name === chosen) ? chosen : null;
 }
 
-/** The step of the film that is looked at, or null for the network as it is, which the last step stands for. */
+/** Of an earlier step: the columns that its snapshot can show, and others that it can. */
+export function stepColumns(columns: readonly string[], methods: Methods): string[] {
+  const kept = columns.filter((name) => methods.of_steps.includes(name));
+  const others = methods.of_steps.filter((name) => !kept.includes(name));
+  return [...kept, ...others.slice(0, Math.max(FIRST_COLUMNS - kept.length, 0))];
+}
+
+/** The snapshot that is looked at, by its step, or null for the network as it is, which the last step stands for. */
 export function stepOf(selected: Selected, steps: readonly number[], live: boolean): number | null {
   const last = steps.at(-1);
-  if (last === undefined || selected.step === null) return live || last === undefined ? null : last;
-  return live && selected.step >= last ? null : selected.step;
+  if (last === undefined) return null;
+  const step = selected.step ?? last;
+  if (step >= last) return live ? null : last;
+  return steps.findLast((one) => one <= step) ?? steps[0] ?? null;
 }
 
 /** One text per set of maps: what a check belongs to. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NOTHING } from "../../../src/protocol/selection.svelte.ts";
-import { firstColumns, layerOf, MOST_COLUMNS, rowsOf, shortTitle, stepOf, toggled } from "../../../src/views/why/choices.ts";
+import { firstColumns, layerOf, MOST_COLUMNS, rowsOf, shortTitle, stepColumns, stepOf, toggled } from "../../../src/views/why/choices.ts";
 import { methods } from "./fixtures.ts";
 
 describe("columns", () => {
@@ -48,6 +48,16 @@ describe("layer and step", () => {
     expect(layerOf(methods(), null)).toBeNull();
   });
 
+  it("a step without a snapshot is the one before", () => {
+    expect(stepOf({ ...NOTHING, step: 14 }, [5, 10, 20], true)).toBe(10);
+    expect(stepOf({ ...NOTHING, step: 2 }, [5, 10, 20], true)).toBe(5);
+  });
+
+  it("the columns of an earlier step are those that it can show", () => {
+    const some = methods({ of_steps: ["grad_cam", "grad_cam_pp", "hires_cam", "layer_cam", "xgrad_cam"] });
+    expect(stepColumns(["rise", "hires_cam"], some)).toEqual(["hires_cam", "grad_cam", "grad_cam_pp", "layer_cam"]);
+  });
+
   it("the last step is the network as it is, where there is one", () => {
     const at = (step: number | null) => ({ ...NOTHING, step });
     expect(stepOf(at(null), [0, 10, 20], true)).toBeNull();
@@ -56,6 +66,7 @@ describe("layer and step", () => {
     expect(stepOf(at(null), [0, 10, 20], false)).toBe(20);
     expect(stepOf(at(10), [0, 10, 20], false)).toBe(10);
     expect(stepOf(at(10), [], true)).toBeNull();
+    expect(stepOf(at(99), [0, 10, 20], false)).toBe(20);
   });
 });
 
