@@ -170,9 +170,10 @@ def lived(make: Callable[[], nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     module = make().eval()
     with torch.no_grad():
-        for tensor in [*module.parameters(), *module.buffers()]:
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_floating_point():
-                tensor.add_(torch.rand_like(tensor) * 0.1)  # variances stay positive
+                spread = 0.0 if name.endswith("running_var") else 0.5  # variances stay positive
+                tensor.add_((torch.rand_like(tensor) - spread) * 0.1)
     return module
 
 
