@@ -31,6 +31,7 @@ export const flow = {
   "flow.earlier": "Earlier pictures",
   "flow.later": "Later pictures",
   "flow.move": "Shift, turn, enlarge",
+  "flow.moved": "moved",
   "flow.shift_x": "right",
   "flow.shift_y": "down",
   "flow.rotate": "turn",

@@ -31,6 +31,7 @@ export const flow = {
   "flow.earlier": "前面的图片",
   "flow.later": "后面的图片",
   "flow.move": "平移、旋转、缩放",
+  "flow.moved": "已移动",
   "flow.shift_x": "向右",
   "flow.shift_y": "向下",
   "flow.rotate": "旋转",

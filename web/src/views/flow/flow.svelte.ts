@@ -9,6 +9,8 @@ export interface Pointed {
 
 export interface FlowState {
   move: Move;
+  /** The move that is asked about: it follows once what was asked before is answered. */
+  asked: Move;
   pointed: Pointed | null;
   /** Whether the last thing that a person used was the keyboard; nothing follows it. */
   byKeys: boolean;
@@ -18,6 +20,7 @@ export interface FlowState {
 
 export function flowState(): FlowState {
   let move = $state.raw<Move>(STILL);
+  let asked = $state.raw<Move>(STILL);
   let pointed = $state.raw<Pointed | null>(null);
   let open = $state.raw<ReadonlySet<string> | null>(null);
   return {
@@ -27,6 +30,12 @@ export function flowState(): FlowState {
     },
     set move(value) {
       move = value;
+    },
+    get asked() {
+      return asked;
+    },
+    set asked(value) {
+      asked = value;
     },
     get pointed() {
       return pointed;

@@ -1,10 +1,9 @@
 /**
- * Whoever goes a level deeper with the keyboard loses what had the focus: the new level takes it, so that Tab goes on
- * from there. A pointer's focus is left alone.
+ * Whoever goes a level deeper with the keys goes on from there: the new level takes the focus from what was used in this
+ * view, or is gone. What has it elsewhere on the page, or was put there with a pointer, is left alone.
  */
-export function takeFocus(byKeys: boolean): (element: HTMLElement) => void {
-  return (element) => {
-    const { activeElement, body } = element.ownerDocument;
-    if (byKeys && (activeElement === null || activeElement === body)) element.focus({ preventScroll: true });
-  };
+export function takeFocus(element: HTMLElement, byKeys: boolean): void {
+  const { activeElement, body } = element.ownerDocument;
+  const view = element.closest(".flow");
+  if (byKeys && (!activeElement || activeElement === body || view?.contains(activeElement))) element.focus({ preventScroll: true });
 }
