@@ -26,7 +26,7 @@ export const common: Record<keyof typeof en, string> = {
   "verdict.better": "优于随机",
   "verdict.no_better": "不优于随机",
   "verdict.fails": "未通过合理性检查",
-  "verdict.unchecked": "尚未检查",
+  "verdict.unchecked": "尚未检验",
   "class.find": "查找类别",
   "class.none": "没有名称包含它的类别。",
   "group.probe": "探针图像",
