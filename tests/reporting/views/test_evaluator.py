@@ -110,6 +110,8 @@ def write_shown(folder: Path) -> None:
 class Everything(nn.Module):
     """A network of one's own with what many have: groups, dilation, a padding of "same", every kind of pool, joins."""
 
+    shift: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 8, 3, padding="same", dilation=2)
@@ -201,7 +203,7 @@ def write_networks(folder: Path) -> None:
 def scale_of(found: Pass, layer: str) -> float:
     """The largest magnitude of a layer and of those that it is made from: what its numbers are compared with."""
     node = found.node(layer)
-    return max(float(found.values[name].detach().nan_to_num(0, 0, 0).abs().max()) for name in (node.name, *node.inputs))
+    return max(float(found.values[name].detach().nan_to_num(0.0, 0.0, 0.0).abs().max()) for name in (node.name, *node.inputs))
 
 
 def subject_of(module: nn.Module, shape: tuple[int, int, int]) -> Subject:
