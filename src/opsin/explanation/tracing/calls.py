@@ -165,6 +165,16 @@ def is_unseen(target: torch._ops.OpOverload, arguments: Mapping[str, Any], dtype
     return name in UNSEEN or (name in ("to", "_to_copy") and same)
 
 
+def of_the_image(calls: Mapping[str, Call]) -> set[str]:
+    """The calls that depend on the image. Of a tensor that came from outside of PyTorch that is not known: it may."""
+    found = {INPUT}
+    for name, call in calls.items():
+        depends = call.operation not in SHAPED and any(ref.name in found for ref in call.refs)
+        if call.operation == "outside" or depends:
+            found.add(name)
+    return found - {INPUT}
+
+
 def state_of(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name; those that several names share under the first."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -14,7 +14,7 @@ from opsin.errors import OpsinError
 from opsin.explanation.split import normal_mode
 from opsin.explanation.tracing.arithmetic import OPENERS
 from opsin.explanation.tracing.attention import with_steps
-from opsin.explanation.tracing.calls import INPUT, SHAPED, Call, Ref, Weight, replaced, state_of
+from opsin.explanation.tracing.calls import INPUT, Call, Ref, Weight, of_the_image, replaced, state_of
 from opsin.explanation.tracing.exported import CannotExport, exported_calls
 from opsin.explanation.tracing.failures import explain_answer, explain_failure
 from opsin.explanation.tracing.names import node_names
@@ -179,7 +179,7 @@ def _computed(
 
 
 def _graph(lowered: _Lowered, values: Mapping[str, Tensor]) -> Graph:
-    varying = _varying(lowered.calls)
+    varying = of_the_image(lowered.calls)
     shown = {ref.source for name in varying for ref in _inputs(lowered.calls[name])}
     nodes = [Node(INPUT, "", INPUT, (), unit_shape(values[INPUT]))]
     for name, call in lowered.calls.items():
@@ -190,16 +190,6 @@ def _graph(lowered: _Lowered, values: Mapping[str, Tensor]) -> Graph:
         elif name in shown:
             nodes.append(Node(name, call.module, "constant", (), unit_shape(values[name])))
     return Graph(tuple(nodes), lowered.answer)
-
-
-def _varying(calls: Mapping[str, Call]) -> set[str]:
-    """The calls that depend on the image. Of a tensor that came from outside of PyTorch that is not known: it may."""
-    found = {INPUT}
-    for name, call in calls.items():
-        depends = call.operation not in SHAPED and any(ref.name in found for ref in call.refs)
-        if call.operation == "outside" or depends:
-            found.add(name)
-    return found - {INPUT}
 
 
 def _inputs(call: Call) -> list[Ref]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opsin.errors import OpsinError, some
+from opsin.errors import OpsinError
 from opsin.explanation.explain import as_classifier, open_inputs
 from opsin.explanation.guards import warn_of_mode
 from opsin.explanation.known import remembered
@@ -105,7 +105,7 @@ def open_unit(
         receptive_field=whole.box(),
         local_field=near,
         fields={name: span for name, span in spans.items() if name in shown},
-        field_note=_field_note(whole.unknown),
+        field_note=whole.note,
         formula=opened.formula,
         details=opened.details,
         settings=node.settings,
@@ -114,12 +114,6 @@ def open_unit(
         note=note,
         image=image,
     )
-
-
-def _field_note(unknown: Sequence[str]) -> str:
-    if not unknown:
-        return ""
-    return f"what {some(list(dict.fromkeys(unknown)), 3)} takes is not known: all of its inputs are counted"
 
 
 def _open(traced: Traced, values: Mapping[str, Tensor], node: Node, place: tuple[int, ...]) -> tuple[Arithmetic, str]:

@@ -98,7 +98,6 @@ FUNCTIONS: Mapping[str, str] = {
     "selu": "scaled elu",
     "mish": "input x tanh(log(1 + exp(input)))",
     "softplus": "log(1 + exp(beta x input)) / beta",
-    "softsign": "input / (1 + |input|)",
     "log_sigmoid": "log(sigmoid(input))",
     "hardshrink": "input, or 0 near 0",
     "softshrink": "input moved towards 0",

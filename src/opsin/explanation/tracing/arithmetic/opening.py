@@ -68,7 +68,7 @@ class Operand:
 
     def number(self, place: tuple[int, ...]) -> float:
         """What is at one place."""
-        return float(self.value[place])
+        return float(self.value[place].detach())
 
 
 @dataclass(frozen=True)
