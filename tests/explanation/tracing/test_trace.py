@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import timm
@@ -208,6 +211,15 @@ def test_weights_and_code_that_change_are_seen():
     assert after.terms.product.sum() == pytest.approx(2 * before.terms.product.sum())
     module.forward = lambda x: module.head(torch.tanh(module.norm(module.conv(x))).mean((2, 3)))
     assert opsin.trace(module, inputs, "tanh", (0, 0, 0)).agrees
+
+
+def test_a_network_that_was_opened_is_let_go():
+    module = Small().eval()
+    opsin.trace(module, torch.randn(1, 3, 8, 8), "head", 0)
+    alive = weakref.ref(module)
+    del module
+    gc.collect()
+    assert alive() is None
 
 
 def test_inside_inference_mode_it_works_too():

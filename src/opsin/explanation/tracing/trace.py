@@ -14,11 +14,13 @@ from opsin.explanation.explain import as_classifier, open_inputs
 from opsin.explanation.guards import warn_of_mode
 from opsin.explanation.known import remembered
 from opsin.explanation.tracing.arithmetic import OPENERS, Arithmetic, CannotOpen, Opening
+from opsin.explanation.tracing.calls import Call
 from opsin.explanation.tracing.fields import fields_before
 from opsin.explanation.tracing.graph import Traced, seeing, trace_graph
 from opsin.models.black_box import BlackBox
 from opsin.models.classifier import Classifier
-from opsin.records import Node, Trace
+from opsin.models.weights import bare
+from opsin.records import Graph, Node, Trace
 
 
 def trace(model: Classifier | str | Path | nn.Module, image: Any, layer: str, unit: int | Sequence[int]) -> Trace:
@@ -62,7 +64,7 @@ def see(model: Classifier, inputs: Tensor) -> tuple[Traced, dict[str, Tensor]]:
     Raises:
         OpsinError: it is not one image.
     """
-    traced = remembered(model, inputs, "graph", lambda: trace_graph(model, inputs))
+    traced = _known(model, inputs)
     if traced.graph.exported:
         values = traced.run(inputs)
         with seeing(traced.module):
@@ -71,6 +73,15 @@ def see(model: Classifier, inputs: Tensor) -> tuple[Traced, dict[str, Tensor]]:
             return traced, values
     traced = trace_graph(model, inputs)
     return traced, traced.run(inputs)
+
+
+def _known(model: Classifier, inputs: Tensor) -> Traced:
+    def find() -> tuple[Graph, Mapping[str, Call]]:
+        found = trace_graph(model, inputs)
+        return found.graph, found.calls  # without the module, which would then live as long as what is kept of it
+
+    graph, calls = remembered(model, inputs, "graph", find)
+    return Traced(graph, bare(model.module), calls)
 
 
 def open_unit(
