@@ -56,6 +56,25 @@ WORDS: dict[str, dict[str, str]] = {
     "random map": {"en": "random map", "zh-CN": "随机图"},
     "images": {"en": "images", "zh-CN": "图像"},
     "engine": {"en": "engine", "zh-CN": "引擎"},
+    "view": {"en": "view {view}, gzipped, kB", "zh-CN": "视图 {view}，gzip，kB"},
+    "widget": {"en": "notebook bundle, kB", "zh-CN": "笔记本文件，kB"},
+    "runtime": {"en": "runtime of a live report, kB", "zh-CN": "可交互报告的运行时，kB"},
+    "wheel": {"en": "wheel, kB", "zh-CN": "wheel，kB"},
+    "paint": {"en": "first paint of the studio, ms", "zh-CN": "工作台首次绘制，毫秒"},
+    "layers": {"en": "from the address to all layers' maps, ms", "zh-CN": "从打开地址到所有层的图，毫秒"},
+    "stroke": {"en": "from a stroke to all layers' maps, ms", "zh-CN": "从一笔到所有层的图，毫秒"},
+    "digits": {"en": "drawn digits read right, of {of}", "zh-CN": "手绘数字识别正确，共 {of} 个"},
+    "film": {"en": "film over 200 snapshots, frames/s", "zh-CN": "200 个快照的影片，帧/秒"},
+    "frame": {"en": "ResNet-18, every channel of layers 1 to 4, kB", "zh-CN": "ResNet-18，第 1 至 4 层全部通道，kB"},
+    "drop": {
+        "en": "ResNet-18, from the dropped photograph to the answer, ms",
+        "zh-CN": "ResNet-18，从放入照片到回答，毫秒",
+    },
+    "report": {"en": "report with 1,000 test images, kB", "zh-CN": "含 1,000 张测试图像的报告，kB"},
+    "step": {"en": "training step, batch {batch}", "zh-CN": "训练一步，批大小 {batch}"},
+    "step memory": {"en": "peak memory of a step / its activations", "zh-CN": "一步的内存峰值 / 激活值"},
+    "time of": {"en": "{ratio:.2f} times its time", "zh-CN": "其耗时的 {ratio:.2f} 倍"},
+    "learnt": {"en": "test accuracy on {data}", "zh-CN": "{data} 测试准确率"},
     "alternating": {
         "en": "Medians of {rounds} rounds that alternate in one process, where freed memory is kept for all; "
         "every peer at its best batch size.",
@@ -293,6 +312,43 @@ def memory(results: Sequence[Mapping[str, Any]], language: str) -> str:
     return f"{table(header, [row])}\n{origin(result, language)}\n"
 
 
+def web(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Sizes and times of the views, with their goals."""
+    header = [word(key, language) for key in ("measured of", "figure", "goal")]
+    rows = [
+        [
+            word(row["what"], language, **{key: row[key] for key in ("view", "of") if key in row}),
+            f"{row['figure']:,.0f}",
+            "" if row["goal"] is None else word(row["bound"], language, goal=f"{row['goal']:,}"),
+        ]
+        for result in results
+        for row in result["rows"]
+    ]
+    return f"{table(header, rows)}\n{origin(results[0], language)}\n"
+
+
+def scratch(results: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The NumPy engine beside PyTorch and its own loops; its memory and accuracy."""
+    header = [word(key, language) for key in ("measured of", "against", "figure", "goal")]
+    rows = []
+    for row in (row for result in results for row in result["rows"]):
+        if "accuracy" in row:
+            low, high = row["interval"]
+            what, against = word("learnt", language, data=row["data"]), ""
+            figure = f"{row['accuracy']:.1%} [{low:.1%}, {high:.1%}]"
+            goal = word("at least", language, goal=f"{row['goal']:.1%}")
+        elif "peak_bytes" in row:
+            what, against, figure = word("step memory", language), "", f"{row['times']:.1f}"
+            goal = word("at most", language, goal=row["goal"])
+        else:
+            slower = row["against"] == "loops"
+            what, against = word("step", language, batch=row["batch"]), row["against"]
+            figure = word("faster" if slower else "time of", language, ratio=row["times"])
+            goal = word("at least" if slower else "at most", language, goal=row["goal"])
+        rows.append([what, against, figure, goal])
+    return f"{table(header, rows)}\n{_origins(results, language)}\n"
+
+
 def _origins(results: Sequence[Mapping[str, Any]], language: str) -> str:
     lines = [origin(result, language) for result in results if "rows" in result]
     rounds = [word("alternating", language, rounds=result["rounds"]) for result in results if "rows" in result]
@@ -308,6 +364,8 @@ TABLES: dict[str, Callable[[Sequence[Mapping[str, Any]], str], str]] = {
     "evidence": evidence,
     "pointing": pointing,
     "memory": memory,
+    "web": web,
+    "scratch": scratch,
 }
 SHARED = {"pointing": "evidence", "memory": "explain-set"}  # tables whose results have another name
 
