@@ -55,54 +55,60 @@ def page(browser, digits_report):
     context.close()
 
 
-def step(page, frame: int) -> None:
-    page.eval_on_selector("#time", "(slider, value) => { slider.value = value; "
-                          "slider.dispatchEvent(new Event('input', { bubbles: true })); }", str(frame))  # fmt: skip
+def reach(page, section: str):
+    """The view in a section, once it shows something."""
+    page.locator(f"#{section}").scroll_into_view_if_needed()
+    place = page.locator(f"#{section} .live").last
+    place.locator("section").first.wait_for()
+    return place
 
 
-def test_the_slider_moves_maps_answers_and_the_cursor(page):
-    window = page.locator(".layer .window:visible").first
-    last = window.screenshot(animations="disabled")
-    answers = page.locator(".probe .answer").all_inner_texts()
-    step(page, 0)
-    assert page.locator("#step").inner_text() == "0"
-    assert window.screenshot(animations="disabled") != last
-    assert page.locator(".probe .answer").all_inner_texts() != answers
-    assert page.eval_on_selector(".timed", "element => element.style.getPropertyValue('--at')") == "0"
-    step(page, int(page.get_attribute("#time", "max")))
-    assert window.screenshot(animations="disabled") == last
-    assert page.locator(".probe .answer").all_inner_texts() == answers
-
-
-def test_every_frame_of_a_sprite_is_the_frame_of_its_step(page):
-    """The window shows exactly one frame: its height is the sprite's divided by the number of steps."""
-    sizes = page.eval_on_selector_all(
-        ".window:not([hidden])",
-        "all => all.map(w => [w.getBoundingClientRect().height, w.firstElementChild.getBoundingClientRect().height])",
-    )
-    count = int(page.get_attribute("#time", "max")) + 1
-    assert sizes
-    for window, sprite in sizes:
-        assert sprite / count == pytest.approx(window, abs=0.01)
-
-
-def test_the_film_plays_from_the_start_and_pauses(page):
-    page.click("#play")
+def settled(page, place) -> str:
+    """The view's text once nothing is awaited any more."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    sync_api.expect(page.locator("#step")).not_to_have_text("0")
-    page.keyboard.press("p")
-    frame = page.input_value("#time")
-    assert int(frame) < int(page.get_attribute("#time", "max"))
-    assert page.get_attribute(".timed", "class") == "timed"
+    sync_api.expect(place.get_by_text("Loading", exact=True)).to_have_count(0)
+    return place.locator("section").first.inner_text()
 
 
-def test_another_probe_image_shows_its_own_maps(page):
-    first = page.locator(".layer .window:visible").first.get_attribute("data-image")
-    page.locator(".probe input").nth(0).focus()
-    page.keyboard.press("ArrowRight")
-    shown = {view.get_attribute("data-image") for view in page.locator(".layer .window:visible").all()}
-    assert first == "0"
-    assert shown == {"1"}
+@pytest.mark.parametrize("section", ["flow", "film", "scores", "why", "embeddings"])
+def test_every_view_shows_what_the_file_holds(page, section):
+    place = reach(page, section)
+    assert "needs a live model" not in settled(page, place)
+    page.wait_for_function(
+        """section => [...document.querySelector(`#${section} .live`).shadowRoot.querySelectorAll("canvas, svg, table")]
+            .some(item => item.getBoundingClientRect().width > 0)""",
+        arg=section,
+    )
+
+
+def test_the_time_line_moves_the_film(page):
+    place = reach(page, "film")
+    settled(page, place)
+    before = place.locator("canvas").first.screenshot(animations="disabled")
+    line = page.locator(".timebar input[type=range]")
+    line.focus()
+    line.press("Home")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api.expect(page.locator(".timebar")).to_contain_text("step 0")
+    page.wait_for_timeout(300)
+    assert place.locator("canvas").first.screenshot(animations="disabled") != before
+
+
+def test_a_drawn_digit_goes_through_the_network_in_the_file(page):
+    """Nothing answers but the page itself: drawing changes the layers' maps and the answer."""
+    place = reach(page, "flow")
+    text = settled(page, place)
+    box = place.locator("canvas").first.bounding_box()
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + box["height"] * 0.8, steps=12)
+    page.mouse.up()
+    page.wait_for_function(
+        "before => document.querySelector('#flow .live').shadowRoot.querySelector('section').innerText !== before",
+        arg=text,
+    )
+    assert "1" in settled(page, place)
 
 
 def test_the_language_switch_changes_texts_attributes_and_title(page):
@@ -110,7 +116,7 @@ def test_the_language_switch_changes_texts_attributes_and_title(page):
     page.click("#language")
     assert page.locator("#summary-title").inner_text() == "概要"
     assert page.title().startswith("训练报告")
-    assert page.get_attribute("#play", "aria-label") == "播放或暂停"
+    assert page.get_attribute("#theme", "aria-label") == "浅色或深色"
     assert "Summary" not in page.locator("main").inner_text()
     page.keyboard.press("l")
     assert page.locator("#summary-title").inner_text() == "Summary"
@@ -147,7 +153,8 @@ def test_without_javascript_the_last_step_and_one_language_are_seen(browser, dig
     text = page.locator("main").inner_text()
     assert "What to distrust" in text
     assert "概要" not in text
-    assert page.locator(".layer .window:visible").first.is_visible()
+    assert page.locator("#film .layer img").first.is_visible()
+    assert page.locator("#film svg.chart").first.is_visible()
     context.close()
 
 
@@ -161,10 +168,10 @@ def test_the_keyboard_reaches_every_control(page):
     reached = set()
     focused = "(e => e.id || e.name || e.tagName)(document.activeElement)"
     page.keyboard.press("Tab")
-    for _ in range(60):
+    for _ in range(250):
         reached.add(page.evaluate(focused))
         page.keyboard.press("Tab")
-    assert {"language", "theme", "help", "play", "time", "probe", "A", "SUMMARY"} <= reached
+    assert {"language", "theme", "help", "DIV", "A", "SUMMARY"} <= reached  # DIV: a view, with its own controls
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")

@@ -1,7 +1,6 @@
 """The page: nothing unescaped, nothing fetched, nothing said but from the catalogue."""
 
 import base64
-import dataclasses
 import hashlib
 import json
 import re
@@ -13,11 +12,12 @@ import pytest
 from tests.reporting.conftest import EVIL
 
 import opsin
-from opsin.reporting.page.render import Page, film_data, number, render
-from opsin.reporting.parts.film import film
+from opsin.reporting.page.render import Page, carried, number, render
 from opsin.reporting.parts.material import Material
 from opsin.reporting.report import make_parts
 from opsin.reporting.texts import Catalogue, packaged
+from opsin.reporting.views.stored import Chunk, Stored, stored
+from opsin.reporting.views.subject import Subject
 
 VOID = {"meta", "img", "input", "br", "link"}
 
@@ -91,7 +91,7 @@ def test_what_users_name_is_never_markup(every_run):
     reader = Reader(html)
     assert not {tag for tag, _ in reader.elements} & {"iframe", "object", "embed", "base", "link", "template"}
     assert not any(name.startswith("on") for _, attributes in reader.elements for name in attributes)
-    assert sum(tag == "script" for tag, _ in reader.elements) == 2
+    assert sum(tag == "script" for tag, _ in reader.elements) == 1
 
 
 def test_nothing_is_fetched_and_only_the_own_script_may_run(every_run):
@@ -139,12 +139,55 @@ def test_all_words_come_from_the_catalogue_that_is_given(make_run):
     assert all(text.startswith("⟦") and text.endswith("⟧") for text in ours)
 
 
-def test_film_data_cannot_end_its_element(make_run):
-    part = film(Material(make_run(classes=EVIL)))
-    text = str(film_data(dataclasses.replace(part, classes=EVIL)))
+def test_what_the_views_read_first_cannot_end_its_element():
+    part = Stored((Chunk("id", EVIL, b""),), {}, None, (), live=False)
+    text = str(carried(part))
     assert "<" not in text
     assert ">" not in text
-    assert tuple(json.loads(text)["classes"]) == EVIL
+    assert tuple(json.loads(text)["chunks"][0]["keys"]) == EVIL
+
+
+@pytest.fixture(scope="module")
+def living(every_run):
+    """Pages with views, by kind of run."""
+    pages = {}
+    for kind in ("evil", "foreign", "just begun"):
+        run = every_run[kind]
+        pages[kind] = render(Page(run.name, make_parts(run), "0", "today", stored=stored(Subject.of(run))), "en")
+    return pages
+
+
+def test_a_page_with_views_is_whole_and_allows_just_its_own_scripts(living):
+    for html in living.values():
+        reader = Reader(html)
+        assert not reader.open
+        ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        wanted = {attributes["href"][1:] for tag, attributes in reader.elements if tag == "a"}
+        assert wanted <= set(ids)
+        scripts = re.findall(r'<script(?: type="module")?>(.*?)</script>', html, re.DOTALL)
+        assert len(scripts) == 2
+        for script in scripts:
+            assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in html.partition("<title>")[0]
+        chunks = json.loads(html.partition('id="opsin-report">')[2].partition("</script>")[0])["chunks"]
+        assert {chunk["id"] for chunk in chunks} <= set(ids)
+
+
+def test_a_view_stands_where_there_is_something_to_show(living):
+    shown = {
+        kind: {attributes.get("data-view") for _, attributes in Reader(html).elements} - {None}
+        for kind, html in living.items()
+    }
+    assert not shown["just begun"] & {"flow", "why", "classes"}
+    assert {"film", "timeline", "classes", "space"} <= shown["evil"]
+    assert "flow" not in shown["foreign"]  # its network is not in the folder
+
+
+def test_the_curves_stand_once(living):
+    """The film's view holds them; the page's own are behind it, for readers without scripts."""
+    sections = [attributes["id"] for tag, attributes in Reader(living["evil"]).elements if tag == "section"]
+    assert "curves" not in sections
+    assert 'href="#curves"' not in living["evil"].partition("</header>")[0]
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (-1.59123, "-1.59"), (12345.6, "12,346"), (1.2e-8, "1.2e-08")])
@@ -196,5 +239,5 @@ def test_a_page_of_explanations_is_the_same_page_without_the_run(every_run):
     assert not reader.open
     assert "<title>Explanations · a network</title>" in html
     assert [attributes["id"] for tag, attributes in reader.elements if tag == "section"] == ["why"]
-    assert 'id="film-data"' not in html
+    assert 'id="opsin-report"' not in html
     assert "play the film" not in html

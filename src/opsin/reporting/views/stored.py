@@ -25,21 +25,20 @@ from opsin.reporting.views.images import fitted
 from opsin.reporting.views.shown import shrunk_maps
 from opsin.reporting.views.subject import Subject
 
-MOST_PICTURES = 1600
+MOST_BYTES = 5_000_000  # of all chunks: with scripts and texts, in base64, a report stays below 8 MB
+MOST_PICTURES = 1000
 PICTURE_SIDE = 48  # pixels of the longer side of a carried picture
-QUALITY = 82  # of JPEG, where pictures are too many for exact pixels
-EXACT_BYTES = 2**20  # of pictures that are carried exactly
+QUALITY = 80  # of JPEG, where pictures are too many for exact pixels
+EXACT_BYTES = 750_000  # of pictures that are carried exactly
 FILM_BYTES = 6_000_000  # of maps before they are compressed
 FILM_STEPS, FILM_CHANNELS, FILM_LAYERS, FILM_SIDE = 24, 16, 12, 56
-SPACE_EPOCHS = 16
-SPACE_POINTS = 1000
-WHY_IMAGES, WHY_PIXELS = 24, 400_000  # of pictures with maps, and of their pixels in all
-WHY_COLUMNS, WHY_METHODS = 6, ("grad_cam", "integrated_gradients", "hires_cam", "occlusion")
-FLOW_BYTES = 2**20
+SPACE_EPOCHS, SPACE_POINTS = 16, 1000
+WHY_BYTES, WHY_IMAGES, WHY_ROWS = 2_000_000, 24, 4  # of maps; pictures with maps at most, and at least
+WHY_METHODS = ("grad_cam", "integrated_gradients", "saliency", "occlusion")  # as in `web/src/views/why/choices.ts`
+FLOW_BYTES = 750_000
 MOST_CURVES = 40
-GALLERY_IMAGES, GALLERY_PICTURES = 24, 500  # of one cell of the confusion matrix, and of all
+GALLERY_IMAGES, GALLERY_PICTURES = 24, 300  # of one cell of the confusion matrix, and of all
 
-Asked = tuple[str, dict[str, Any]]
 Answered = tuple[str, dict[str, Any], Any]
 
 
@@ -97,6 +96,11 @@ class _Carrying:
         if answered:
             self.chunks.append(chunk(f"opsin-stored-{name}", answered))
 
+    @property
+    def room(self) -> int:
+        """Bytes that are left for chunks."""
+        return MOST_BYTES - sum(len(one.data) for one in self.chunks)
+
     def name(self, ids: Sequence[str]) -> None:
         """These pictures will be shown."""
         self.pictures |= dict.fromkeys(ids)
@@ -106,15 +110,17 @@ def stored(subject: Subject) -> Stored:
     """What a report of this subject carries; a view whose answers cannot be given is left out."""
     carrying = _Carrying(subject)
     groups = subject.images.groups()
+    carrying.name([f"probe/{at}" for at in range(groups.get("probe", 0))])
+    carrying.keep("about", [("subject", {}, carrying.ask("subject"))])
     found = offline.offline(subject)
     live = not isinstance(found, str)
-    carrying.name([f"probe/{at}" for at in range(groups.get("probe", 0))])
-    views = [name for name, part in VIEWS.items() if _carried(carrying, part)]
     if live:
         carrying.keep("network", [("offline", {}, found)])
-    elif "flow" in views and not _carried(carrying, _looked_through):
-        views.remove("flow")
+    parts = VIEWS if live else {**VIEWS, "flow": _looked_through}
+    views = [name for name, part in parts.items() if _carried(carrying, part)]
     carrying.keep("pictures", _pictures(subject, list(carrying.pictures)[:MOST_PICTURES]))
+    # last: it fills what room is left
+    views += ["film"] if _carried(carrying, _film) else []
     image = next((f"{group}/0" for group in groups), None)
     why_not = found if isinstance(found, str) else ""
     return Stored(tuple(carrying.chunks), groups, image, tuple(views), live, why_not, _explained(subject))
@@ -130,7 +136,7 @@ def chunk(id: str, answered: Sequence[Answered]) -> Chunk:
         places[key] = {"document": document, "first": len(buffers), "count": len(own)}
         buffers += own
     # no time of day in it: the same answers are the same bytes
-    data = gzip.compress(wire.encode({"answers": places}, buffers), 9, mtime=0)
+    data = gzip.compress(wire.encode({"answers": places}, buffers), 6, mtime=0)
     return Chunk(id, tuple(places), data)
 
 
@@ -143,19 +149,14 @@ def _carried(carrying: _Carrying, part: Callable[[_Carrying], None]) -> bool:
     return True
 
 
-def _about(carrying: _Carrying) -> None:
-    """What every view asks."""
-    carrying.keep("about", [("subject", {}, carrying.ask("subject"))])
-
-
 def _flow(carrying: _Carrying) -> None:
     """The graph, which is the same for every picture of a report: they have one size."""
-    _about(carrying)
     carrying.keep("graph", [("graph", {}, carrying.ask("graph"))])
 
 
 def _looked_through(carrying: _Carrying) -> None:
-    """For a network that does not run in the browser: what it makes of the first picture."""
+    """For a network that does not run in the browser: the graph, and what it makes of the first picture."""
+    _flow(carrying)
     image = next((f"{group}/0" for group in carrying.subject.images.groups()), None)
     if image is None:
         raise OpsinError("there is no picture to look at")
@@ -178,18 +179,28 @@ def _film(carrying: _Carrying) -> None:
     except OpsinError:  # the curves are worth showing without maps
         carrying.keep("history", [("steps", {}, {**steps, "snapshots": steps["snapshots"][:0]})])
         return
-    answered = list(_snapshots(carrying, probe))
+    answered = _fitting(carrying, probe)
     carried = [args["step"] for question, args, _ in answered if question == "snapshot"]
     carrying.keep("history", [("steps", {}, {**steps, "snapshots": np.array(carried, np.int32)})])
     carrying.keep("film", answered)
 
 
-def _snapshots(carrying: _Carrying, probe: Mapping[str, Any]) -> Iterator[Answered]:
+def _fitting(carrying: _Carrying, probe: Mapping[str, Any]) -> list[Answered]:
+    """As much of the snapshots as there is room for."""
+    size = FILM_BYTES
+    while True:
+        answered = list(_snapshots(carrying, probe, size))
+        if len(chunk("", answered).data) <= carrying.room or size < FILM_BYTES / 32:
+            return answered
+        size //= 2
+
+
+def _snapshots(carrying: _Carrying, probe: Mapping[str, Any], size: int) -> Iterator[Answered]:
     recorded = probe["steps"]
     rows = spread(len(recorded), FILM_STEPS)
     layers = [probe["layers"][at] for at in spread(len(probe["layers"]), FILM_LAYERS)]
     names = [layer["name"] for layer in layers]
-    room = FILM_BYTES / (max(len(rows), 1) * max(len(probe["ids"]), 1))
+    room = size / (max(len(rows), 1) * max(len(probe["ids"]), 1))
     channels: dict[str, int] = {}
     for position, row in enumerate(rows):
         snapshot = carrying.ask("snapshot", step=int(recorded[row]), layers=names)
@@ -310,10 +321,13 @@ def _why(carrying: _Carrying) -> None:
         ("methods", {}, found),
         ("answers", {"images": "probe"}, carrying.ask("answers", images=images)),
     ]
-    for method in _first_methods(found):
-        answered.append((
-            "why", {"images": "probe", "methods": [method]}, carrying.ask("why", images=images, methods=[method]),
-        ))  # fmt: skip
+    room = WHY_BYTES
+    for method in _quick_methods(found):
+        answer = carrying.ask("why", images=images, methods=[method])
+        room -= sum(len(buffer) for buffer in wire.pack(answer)[1])
+        if room < 0:
+            break
+        answered.append(("why", {"images": "probe", "methods": [method]}, answer))
     for method in found["kept"]:
         if found["kept"][method]["verdict"] != NOT_CHECKED:
             answered.append(("evidence", {"method": method}, carrying.ask("evidence", method=method)))
@@ -325,26 +339,27 @@ def _explained(subject: Subject) -> int:
     run = subject.run
     if run is None or run.probe is None:
         return 0
-    side = math.prod(run.probe.images.shape[1:3])
-    return max(1, min(len(run.probe.images), WHY_IMAGES, WHY_PIXELS // side))
+    pixels = math.prod(run.probe.images.shape[1:3])
+    fitting = WHY_BYTES // (3 * pixels * len(WHY_METHODS))  # each map has two controls beside it
+    return min(len(run.probe.images), max(WHY_ROWS, min(WHY_IMAGES, fitting)))
 
 
-def _first_methods(found: Mapping[str, Any]) -> list[str]:
-    """The methods that the view shows first (`views/why/choices.ts`), as far as they are quick."""
-    recommended = found["recommended"]
-    named = [*([recommended["method"]] if recommended else []), *found["kept"], *WHY_METHODS]
+def _quick_methods(found: Mapping[str, Any]) -> list[str]:
+    """The methods that the view shows first, then those that a person may choose, as far as they are quick."""
+    recommended = [] if found["recommended"] is None else [found["recommended"]["method"]]
+    passes = [method["name"] for method in found["methods"] if method["family"] != "perturbation"]
     slow = {method["name"] for method in found["methods"] if method["slow"]}
-    return [name for name in dict.fromkeys(named) if name not in slow][:WHY_COLUMNS]
+    named = dict.fromkeys([*recommended, *found["kept"], *WHY_METHODS, *passes])
+    return [name for name in named if name not in slow]
 
 
 VIEWS: Mapping[str, Callable[[_Carrying], None]] = {
     "flow": _flow,
-    "film": _film,
     "why": _why,
     "classes": _classes,
     "space": _space,
 }
-"""The views of a report, and who gives their answers."""
+"""The views of a report beside the film, and who gives their answers."""
 
 
 def _pictures(subject: Subject, ids: Sequence[str]) -> list[Answered]:
