@@ -172,14 +172,14 @@ def test_a_mistake_of_ours_is_not_taken_for_something_missing(make_run, monkeypa
     def broken(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "VIEWS", {"flow": broken})
+    monkeypatch.setattr(module, "VIEWS", {"space": broken})
     with pytest.raises(ZeroDivisionError):
         stored(subject)
 
     def missing(_):
         raise OpsinError("no")
 
-    monkeypatch.setattr(module, "VIEWS", {"flow": missing, "space": missing})
+    monkeypatch.setattr(module, "VIEWS", {"classes": missing, "space": missing})
     assert stored(subject).views == ("film",)
 
 
