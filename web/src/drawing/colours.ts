@@ -32,6 +32,14 @@ export function colour(map: Uint8Array, share: number): string {
   return `rgb(${map[at]}, ${map[at + 1]}, ${map[at + 2]})`;
 }
 
+/** Black or white, whichever is read better on a colour of the map: by contrast of relative luminance (WCAG 2.2). */
+export function inkOn(map: Uint8Array, share: number): string {
+  const at = 3 * Math.round(Math.min(Math.max(share, 0), 1) * (LEVELS - 1));
+  const linear = [0, 1, 2].map((channel) => (((map[at + channel] ?? 0) / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!;
+  return (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) ? "#000" : "#fff";
+}
+
 interface Tone {
   lightness: number;
   chroma: number;
