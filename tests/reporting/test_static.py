@@ -47,9 +47,7 @@ def test_both_sides_look_at_the_same_sources():
 def test_each_host_of_one_file_is_one_file(name):
     text = script(name)
     fetched = re.search(r"\bimport\(|^import\s|[;}]import\s*[\"'{*]", text, re.MULTILINE)
-    assert fetched is None, (
-        "it would fetch another file"
-    )
+    assert fetched is None, "it would fetch another file"
     assert not re.search(r"</?script", text, re.IGNORECASE)  # it can stand in a page
     assert "OPSIN_STYLE" not in text  # its style sheet is in it
     assert "--accent" in text

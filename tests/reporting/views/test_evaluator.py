@@ -203,7 +203,9 @@ def write_networks(folder: Path) -> None:
 def scale_of(found: Pass, layer: str) -> float:
     """The largest magnitude of a layer and of those that it is made from: what its numbers are compared with."""
     node = found.node(layer)
-    return max(float(found.values[name].detach().nan_to_num(0.0, 0.0, 0.0).abs().max()) for name in (node.name, *node.inputs))
+    return max(
+        float(found.values[name].detach().nan_to_num(0.0, 0.0, 0.0).abs().max()) for name in (node.name, *node.inputs)
+    )
 
 
 def subject_of(module: nn.Module, shape: tuple[int, int, int]) -> Subject:
