@@ -1,0 +1,81 @@
+"""What a test sees of a page: whether something is drawn, what is chosen, and waiting for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+PATIENCE = 12.0  # seconds for anything to come on a busy machine
+
+_PIXELS = """canvas => {
+  const { width, height } = canvas;
+  if (!width || !height) return { width, height, colours: 0, digest: "" };
+  const words = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer);
+  let digest = 2166136261;
+  for (const word of words) digest = Math.imul(digest ^ word, 16777619);
+  return { width, height, colours: new Set(words).size, digest: String(digest) };
+}"""
+
+
+class Picture(NamedTuple):
+    """What a canvas shows: its size in pixels, how many colours, and a hash over all of them."""
+
+    width: int
+    height: int
+    colours: int
+    digest: str
+
+
+def picture(canvas: Any) -> Picture:
+    """What a canvas shows now."""
+    return Picture(**canvas.evaluate(_PIXELS))
+
+
+def drawn(canvas: Any) -> Picture:
+    """What a canvas shows once it is not of one colour."""
+    return until(canvas.page, lambda: (found := picture(canvas)).colours > 1 and found, "a canvas stays blank")
+
+
+def changed(canvas: Any, before: Picture) -> Picture:
+    """What a canvas shows once it shows something else."""
+    return until(canvas.page, lambda: (found := drawn(canvas)) != before and found, "a canvas stays as it was")
+
+
+def until(page: Any, found: Callable[[], Any], what: str) -> Any:
+    """The first value that is true. Pages with a strict policy refuse to wait for themselves."""
+    end = time.monotonic() + PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < end, what
+        page.wait_for_timeout(30)
+    return value
+
+
+def chosen(page: Any) -> dict[str, str]:
+    """What is chosen, as the studio's address says."""
+    return {name: values[0] for name, values in parse_qs(page.url.partition("#")[2]).items()}
+
+
+def until_chosen(page: Any, **wanted: object) -> None:
+    """Wait until the address says that these are chosen; None: not any more."""
+    texts = {name: None if value is None else str(value) for name, value in wanted.items()}
+
+    def is_so() -> bool:
+        found = chosen(page)
+        return all(found.get(name) == text for name, text in texts.items())
+
+    until(page, is_so, f"{texts} is not chosen")
+
+
+def tile(page: Any, layer: str) -> Any:
+    """A layer's tile in the flow view's graph."""
+    return page.locator(f'.graph button.tile[data-layer="{layer}"]')
+
+
+def stroke(page: Any, x: float, y: float, to_x: float, to_y: float, steps: int = 8) -> None:
+    """One stroke of the mouse."""
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(to_x, to_y, steps=steps)
+    page.mouse.up()
