@@ -202,6 +202,6 @@ it("follows the language", async () => {
   await settle();
   model.set("language", "zh-CN");
   flushSync();
-  expect(text()).toContain("尚未检查");
+  expect(text()).toContain("尚未检验");
   expect(text()).toContain("为什么这样回答");
 });
