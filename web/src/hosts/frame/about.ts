@@ -47,9 +47,9 @@ export function reasonAgainst(view: ViewName, about: About, others: number): Rea
     case "maps":
     case "filters":
     case "why":
-    case "space":
       return about.run ? null : noModel;
     case "film":
+    case "space":
       return noRun;
     case "classes":
       return noRun ?? (about.run?.accuracy == null ? { key: "frame.no_scores" } : null);

@@ -16,7 +16,7 @@ const missing = (about: About, others = 1) => VIEWS.filter((view) => reasonAgain
 test("a finished run beside another shows everything", () => expect(missing(RUN)).toEqual([]));
 
 test("what cannot be shown is named", () => {
-  expect(missing(MODEL)).toEqual(["film", "classes"]);
+  expect(missing(MODEL)).toEqual(["film", "space", "classes"]);
   expect(missing({ ...RUN, model_missing: "gone" })).toEqual(["flow", "compare", "channel"]);
   expect(missing(RUN, 0)).toEqual(["compare"]);
   expect(missing({ ...RUN, run: { ...RUN.run!, accuracy: null } })).toEqual(["classes"]);
