@@ -14,6 +14,8 @@ export interface SubjectAnswer {
   classes: string[];
   input: { channels: number | null; height: number | null; width: number | null; mode: string | null } | null;
   model_missing: string | null;
+  /** Null of a model that no run trained. */
+  run: object | null;
   groups: Record<string, number>;
   first: string | null;
 }

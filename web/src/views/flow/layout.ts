@@ -39,6 +39,7 @@ const BETWEEN = 10;
 /** What only hands on its numbers takes a line, single numbers take less than maps. */
 const THIN = 16;
 const VECTOR = 36;
+const SLIM_VECTOR = 24;
 const LINE = 96;
 /** Below every map: its name and range. */
 export const CAPTION = 36;
@@ -71,11 +72,16 @@ function widthsOf(shown: readonly Shown[], ranks: ReadonlyMap<string, number>, c
     const rank = ranks.get(item.id) ?? 0;
     fixed[rank] = Math.max(fixed[rank] ?? 0, isHandedOn(item) ? THIN : isVector(mapShape(item.node.shape)) ? VECTOR : Infinity);
   }
-  const taken = fixed.reduce((sum, width) => sum + (width === Infinity ? 0 : width), GAP * (columns - 1));
-  const sharing = fixed.filter((width) => width === Infinity).length;
-  const share = Math.floor((room.width - taken) / Math.max(sharing, 1));
-  return fixed.map((width) => (width === Infinity ? Math.min(Math.max(share, room.narrowest), room.widest) : width));
+  const count = (of: number): number => fixed.filter((width) => width === of).length;
+  const [maps, vectors] = [count(Infinity), count(VECTOR)];
+  const left = room.width - GAP * (columns - 1) - THIN * count(THIN);
+  // before anything is cut off, single numbers make room
+  const vector = within((left - maps * room.narrowest) / Math.max(vectors, 1), SLIM_VECTOR, VECTOR);
+  const map = within((left - vectors * vector) / Math.max(maps, 1), room.narrowest, room.widest);
+  return fixed.map((width) => (width === Infinity ? map : width === VECTOR ? vector : width));
 }
+
+const within = (value: number, least: number, most: number): number => Math.min(Math.max(Math.floor(value), least), most);
 
 /** As high as the tiles need, so that what goes around a layer passes close by. */
 function heightOf(item: Shown, width: number, most: number): number {

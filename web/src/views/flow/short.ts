@@ -13,6 +13,15 @@ export const rough = (value: number): string => roughly(value).replace(/^-/, "\u
 /** Six significant digits: enough to see a sum add up. */
 export const precise = (value: number): string => String(Number(value.toPrecision(6))).replace(/^-/, "\u2212");
 
+/** A layer's name in at most so many signs: its last part, and of that the beginning and the number that tells it apart. */
+export function squeezed(name: string, most: number): string {
+  if (name.length <= most) return name;
+  const last = name.slice(name.lastIndexOf(".") + 1);
+  if (last.length <= most) return last;
+  const number = /_?\d*$/.exec(last)?.[0] ?? "";
+  return number.length > most - 2 ? last : `${last.slice(0, most - 1 - number.length)}…${number}`;
+}
+
 function roughly(value: number): string {
   const size = Math.abs(value);
   if (size >= 100) return String(Math.round(value));

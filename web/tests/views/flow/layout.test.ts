@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { edgesOf, groupsOf, shownOf } from "../../../src/views/flow/groups.ts";
 import { layOut, path } from "../../../src/views/flow/layout.ts";
-import { residual } from "./network.ts";
+import { node, residual } from "./network.ts";
 
 const nodes = residual();
 const room = { width: 500, height: 400, narrowest: 34, widest: 148 };
@@ -33,6 +33,17 @@ describe("a layered graph", () => {
   });
 
   it("fits into the room where it can", () => expect(laid([]).width).toBeLessThanOrEqual(room.width));
+
+  it("lets single numbers make room before anything is cut off", () => {
+    const chain = Array.from({ length: 12 }, (_, index) =>
+      node(`n${index}`, "relu", index ? [`n${index - 1}`] : [], index < 7 ? [4, 8, 8] : [64]),
+    );
+    const shown = shownOf(chain, groupsOf(chain), new Set());
+    const layout = layOut(shown, edgesOf(chain, shown), { ...room, width: 480 });
+    expect(layout.width).toBeLessThanOrEqual(480);
+    expect(layout.nodes.get("n11")!.width).toBeLessThan(36);
+    expect(layOut(shown, edgesOf(chain, shown), { ...room, width: 900 }).nodes.get("n11")!.width).toBe(36);
+  });
 
   it("leads what skips a block around it", () => {
     const { edges, nodes: places } = laid(["layer1", "layer1.0"]);

@@ -4,7 +4,7 @@ import { moveArguments } from "../../../src/views/flow/flow.svelte.ts";
 import { CHANGES, curveValues, sliderOf, valueOf, withValue } from "../../../src/views/flow/moves.ts";
 import { bytesOf, MOST_BYTES, sideFor } from "../../../src/views/flow/overview.ts";
 import { tensorPath } from "../../../src/views/flow/path.ts";
-import { precise, rough, short } from "../../../src/views/flow/short.ts";
+import { precise, rough, short, squeezed } from "../../../src/views/flow/short.ts";
 import { strongest } from "../../../src/views/flow/strongest.ts";
 import { STILL } from "../../../src/views/flow/answers.ts";
 import { shownOf } from "../../../src/views/flow/groups.ts";
@@ -18,6 +18,15 @@ describe("numbers in cells", () => {
   });
   it("are precise where a sum is to add up", () => expect(precise(-2.804131)).toBe("−2.80413"));
   it("are rough below narrow columns", () => expect([5.234, 0.591, 3.2e-6, 1234.5, 0].map(rough)).toEqual(["5.2", "0.59", "3e-6", "1235", "0"]));
+});
+
+it("names keep what tells them apart", () => {
+  expect(squeezed("activation1", 5)).toBe("act…1");
+  expect(squeezed("activation2", 5)).toBe("act…2");
+  expect(squeezed("layer1.0.conv1", 5)).toBe("conv1");
+  expect(squeezed("max_pool2d_1", 8)).toBe("max_p…_1");
+  expect(squeezed("conv1", 5)).toBe("conv1");
+  for (let most = 3; most < 14; most++) expect(squeezed("activation1", most).length).toBeLessThanOrEqual(most);
 });
 
 it("the likeliest come first, equal ones in order", () => expect(likeliest([0.1, 0.4, 0.1, 0.4], 3)).toEqual([1, 3, 0]));

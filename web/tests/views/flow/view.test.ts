@@ -16,7 +16,7 @@ const NODES = [
 
 const subject = {
   name: "small", label: "small", classes: ["ant", "bee", "<script>"], input: { channels: 1, height: 6, width: 6, mode: "L" },
-  model_missing: null as string | null, groups: { test: 2 }, first: "test/0",
+  model_missing: null as string | null, run: null as object | null, groups: { test: 2 }, first: "test/0",
 };
 
 function layer(shape: number[]) {
@@ -46,6 +46,10 @@ function answerTo(question: string, args: Record<string, unknown>, graph: object
     case "trace":
       return { layer: args.layer, operation: "linear", unit: args.unit, value: 1.5, opens: true, note: "", formula: "sum of input x weight, plus bias", bias: 0.5, total: 1.5, magnitude: 2, error: 0, agrees: true, settings: {}, details: {}, shape: [2, 4, 4], receptive_field: [0, 0, 3, 3], field_note: "", boxes: {},
         terms: { layers: ["conv1"], layer: array(new Int32Array(2)), position: array(Int32Array.from([1, 2, 3, 0, 0, 0]), [2, 3]), input: array(Float32Array.from([0.25, 2])), weight: array(Float32Array.from([4, 0])), product: array(Float32Array.from([1, 0])), weight_layers: [""], weight_layer: array(new Int32Array(2)), weight_position: array(new Int32Array(0), [2, 0]), padding: array(new Uint8Array(2)) } };
+    case "probe":
+      return { ids: ["probe/0"], steps: array(Int32Array.from([0, 100])), layers: [{ name: "conv1", kind: "", shape: [2, 4, 4], kept: 2 }] };
+    case "snapshot":
+      return { step: args.step, images: array(Int32Array.from([0])), probabilities: array(Float32Array.from([0.6, 0.3, 0.1]), [1, 3]), layers: { conv1: { values: array(new Uint8Array(32), [1, 2, 4, 4]), low: 0, high: 1, channels: array(Int32Array.from([0, 1])) } } };
     default:
       throw new Error(question);
   }
@@ -138,6 +142,30 @@ describe("the flow view", () => {
     expect(place.querySelector("[role=alert]")?.textContent).toContain("flatten gives 1600, fc expects 10816");
     expect(place.querySelectorAll(".node")).toHaveLength(4);
     expect(asked("maps")[0]?.args).toMatchObject({ layers: ["input", "conv1", "relu1"] });
+  });
+
+  it("shows an earlier step of watched pictures, and says so where it cannot", async () => {
+    subject.run = {};
+    try {
+      await shown({ image: "probe/0", step: 90 });
+      expect(place.querySelector("[role=status]")?.textContent).toContain("step 100");
+      expect(place.querySelector("li.top")?.textContent).toContain("ant");
+      model.set("selection", { ...selected(), image: "test/1" });
+      await settle(GRAPH);
+      expect(place.querySelector("[role=status]")?.textContent).toContain("as it is now");
+      expect(place.querySelector("li.top")?.textContent).toContain("bee");
+      [...place.querySelectorAll<HTMLButtonElement>("[role=status] button")].at(-1)?.click();
+      await settle(GRAPH);
+      expect(selected().step).toBeNull();
+      expect(place.querySelector("[role=status]")).toBeNull();
+    } finally {
+      subject.run = null;
+    }
+  });
+
+  it("asks nothing about steps of a model that no run trained", async () => {
+    await shown({ image: "test/0", step: 90 });
+    expect([...asked("probe"), ...asked("snapshot")]).toEqual([]);
   });
 
   it("says what is missing where there is no network, and asks nothing of it", async () => {
