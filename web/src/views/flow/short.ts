@@ -8,7 +8,7 @@ export function short(value: number): string {
 }
 
 /** Two significant digits, for captions below narrow columns. */
-export const rough = (value: number): string => roughly(value).replace(/^-/, "\u2212");
+export const rough = (value: number): string => roughly(value).replace(/^(-?)0\./, "$1.").replace(/^-/, "\u2212");
 
 /** Six significant digits: enough to see a sum add up. */
 export const precise = (value: number): string => String(Number(value.toPrecision(6))).replace(/^-/, "\u2212");
