@@ -80,6 +80,15 @@ def test_a_size_that_the_network_cannot_take_is_explained(model: Classifier):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_whose_layers_do_not_fit_is_not_said_to_expect_what_it_got():
+    broken = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(7, 2))
+    model = Classifier(broken, preprocess=Preprocess(mode="L", height=12, width=12, mean=(0.5,), std=(0.5,)))
+    with pytest.raises(OpsinError, match=r"its own shape, so its layers do not fit .*: opsin studio shows where$"):
+        model.logits(torch.zeros(1, 1, 12, 12))
+    with pytest.raises(OpsinError, match=r"expected \(n, 1, 12, 12\)$"):
+        model.logits(torch.zeros(1, 1, 14, 14))
+
+
 def test_classes_are_checked_against_the_answer():
     with pytest.raises(OpsinError, match="answers with 4 columns, but 2 classes were named"):
         Classifier(Tiny(), classes=["a", "b"]).logits(torch.zeros(1, 3, 2, 2))

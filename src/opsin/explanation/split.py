@@ -145,8 +145,4 @@ def run_module(model: Classifier, module: nn.Module, inputs: Tensor) -> Any:
     except OpsinError:
         raise
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-        reason = first_line(error)
-        raise OpsinError(
-            f"{model.label} cannot take an input of shape {tuple(inputs.shape)}: {reason}; give images of the size "
-            "that it was built for"
-        ) from error
+        raise OpsinError(model.why_unfit(inputs, first_line(error))) from error

@@ -257,11 +257,7 @@ class Classifier:
                 f"{self.label} ran out of memory on a batch of {len(batch)}; give a smaller batch_size"
             ) from error
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-            reason = first_line(error)
-            raise OpsinError(
-                f"{self.label} cannot take an input of shape {tuple(batch.shape)}: {reason}; expected "
-                f"{self._expected_shape()}"
-            ) from error
+            raise OpsinError(self.why_unfit(batch, first_line(error))) from error
 
     def _checked(self, tensor: Tensor, *, move: bool = True) -> Tensor:
         """The tensor with a batch axis, on the network's device, once its type and channels are seen to be right."""
@@ -288,6 +284,13 @@ class Classifier:
                 f"{self.label} answers with {width} columns, but {len(self._classes)} classes were named; "
                 f"name one class per column, or build the network with classes={len(self._classes)}"
             )
+
+    def why_unfit(self, batch: Tensor, reason: str) -> str:
+        """What to say when the network fails on a batch: the batch, or the network itself, can be wrong."""
+        failed = f"{self.label} cannot take an input of shape {tuple(batch.shape)}: {reason}"
+        if self.size is not None and tuple(batch.shape[1:]) == (self.channels, *self.size):
+            return f"{failed}; this is its own shape, so its layers do not fit together: opsin studio shows where"
+        return f"{failed}; expected {self._expected_shape()}"
 
     def _expected_shape(self) -> str:
         height, width = self.size or ("height", "width")
