@@ -185,7 +185,7 @@ function trace(subject: Subject, args: Args): Answer {
     settings: node.settings as Value,
     details: opened.details as Value,
     shape: [...node.shape],
-    field_note: fieldNote(reach.unknown),
+    field_note: reach.note,
     receptive_field: reach.receptiveField,
     boxes: reach.boxes as Answer,
     terms: {
@@ -201,11 +201,6 @@ function trace(subject: Subject, args: Args): Answer {
       padding: array(columns.padding),
     },
   };
-}
-
-function fieldNote(unknown: readonly string[]): string {
-  if (unknown.length === 0) return "";
-  return `what ${unknown.join(", ")} takes is not known: all of its inputs are counted`;
 }
 
 /** What a unit can depend on follows from the shapes alone: any picture tells it. */

@@ -27,13 +27,18 @@ interface Place {
 }
 
 export interface Fields {
-  readonly regions: ReadonlyMap<string, Region>;
+  /** Per node before it; several where branches take different places of it. */
+  readonly regions: ReadonlyMap<string, readonly Region[]>;
+  /** Nodes of which branches take so many different places that only what holds them all is kept. */
+  readonly joined: readonly string[];
   /** Operations of which it is not known what they take: everything before them is counted. */
   readonly unknown: readonly string[];
   /** Whether a statistic of the picture was met that rescales whole channels. */
   readonly hasStatistics: boolean;
 }
 
+/** Regions of one node that are kept apart. */
+const MOST = 8;
 /** Global pools, which make one number of a channel, as the gates of a network do. */
 const COLLAPSING = new Set([
   "adaptive_avg_pool2d",
@@ -63,30 +68,52 @@ export function fieldsBefore(
 }
 
 function goBack(network: Network, values: Values, name: string, place: readonly number[], local: boolean): Fields {
-  const regions = new Map<string, Region>([[name, place.map((at) => [at])]]);
-  const unknown: string[] = [];
+  const regions = new Map<string, Region[]>([[name, [place.map((at) => [at])]]]);
+  const [unknown, joined]: [string[], string[]] = [[], []];
   let hasStatistics = false;
   for (const node of [...network.nodes].reverse()) {
-    const region = regions.get(node.name);
-    if (region === undefined || Object.keys(node.arguments).length === 0) continue;
+    const own = regions.get(node.name);
+    if (own === undefined || Object.keys(node.arguments).length === 0) continue;
     const opening = { network, values, node, place: [] };
     const statistic = isStatistic(opening);
     hasStatistics ||= statistic;
-    for (const [source, before] of stepBack(opening, region, local && statistic, unknown)) {
-      const known = regions.get(source);
-      regions.set(
-        source,
-        known === undefined ? before : before.map((axis, index) => unique([...axis, ...known[index]!])),
-      );
+    for (const region of own) {
+      for (const [source, before] of stepBack(opening, region, local && statistic, unknown)) {
+        if (before.some((axis) => axis.length === 0)) continue; // nothing but padding
+        regions.set(source, added(regions.get(source) ?? [], before, source, joined));
+      }
     }
   }
-  return { regions, unknown, hasStatistics };
+  return { regions, unknown, joined, hasStatistics };
+}
+
+/** The regions of a node with one more: those that another holds are left out, too many become one. */
+function added(known: readonly Region[], region: Region, name: string, joined: string[]): Region[] {
+  if (known.some((other) => holds(other, region))) return [...known];
+  const kept = [...known.filter((other) => !holds(region, other)), region];
+  if (kept.length <= MOST) return kept;
+  joined.push(name);
+  return [hull(kept)];
+}
+
+function holds(outer: Region, inner: Region): boolean {
+  return inner.every((axis, index) => {
+    const places = new Set(outer[index]);
+    return axis.every((at) => places.has(at));
+  });
+}
+
+/** The smallest region that holds all of them. */
+function hull(regions: readonly Region[]): Region {
+  const [first, ...others] = regions as readonly [Region, ...Region[]];
+  return first.map((axis, index) => unique([...axis, ...others.flatMap((other) => other[index]!)]));
 }
 
 /** Per node (first, behind the last) along each axis, without that of the image. */
 export function spansOf({ regions }: Fields, values: Values): Map<string, Spans> {
   const spans = new Map<string, Spans>();
-  for (const [name, region] of regions) {
+  for (const [name, apart] of regions) {
+    const region = hull(apart);
     const kept = isOneImage(values.get(name)!) ? region.slice(1) : region;
     spans.set(
       name,
@@ -98,10 +125,21 @@ export function spansOf({ regions }: Fields, values: Values): Map<string, Spans>
 
 /** Top, left, bottom, right in the input; null where nothing of it is reached. */
 export function boxOf({ regions }: Fields, input: string): number[] | null {
-  const found = regions.get(input)?.slice(-2);
-  if (found === undefined || found.some((axis) => axis.length === 0)) return null;
+  const apart = regions.get(input);
+  if (apart === undefined) return null;
+  const found = hull(apart).slice(-2);
   const [rows, columns] = found as [readonly number[], readonly number[]];
   return [rows[0]!, columns[0]!, rows.at(-1)! + 1, columns.at(-1)! + 1];
+}
+
+/** What makes a field larger than what the number can depend on, in Python's words; "" where it is exact. */
+export function noteOf({ unknown, joined }: Fields): string {
+  const names = [...new Set(unknown)];
+  if (names.length > 0) {
+    const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    return `which of its inputs ${names.slice(0, 3).join(", ")}${more} takes is not known: all of them are counted`;
+  }
+  return joined.length > 0 ? `the field may be too large: branches take many different places of ${joined[0]}` : "";
 }
 
 /** Whether a node rescales whole channels by a statistic of the picture. */

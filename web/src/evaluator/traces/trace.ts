@@ -3,7 +3,7 @@
 import type { Network, Node, Values } from "../run.ts";
 import { mapBox, mapPosition, nodePosition } from "../shown.ts";
 import { strides } from "../tensor.ts";
-import { boxOf, fieldsBefore, spansOf } from "./fields.ts";
+import { boxOf, fieldsBefore, noteOf, spansOf } from "./fields.ts";
 import { argumentsFor, type Arithmetic, CannotOpen, exactSum, type Term } from "./opening.ts";
 import { OPENERS } from "./table.ts";
 
@@ -76,6 +76,8 @@ export interface Reach {
   readonly receptiveField: number[] | null;
   readonly boxes: Readonly<Record<string, number[]>>;
   readonly unknown: readonly string[];
+  /** What makes the field larger than what the number can depend on; "" where it is exact. */
+  readonly note: string;
 }
 
 export function reachOf(network: Network, values: Values, node: Node, unit: readonly number[]): Reach {
@@ -89,6 +91,7 @@ export function reachOf(network: Network, values: Values, node: Node, unit: read
     receptiveField: boxOf(found, input),
     boxes: Object.fromEntries(boxes) as Record<string, number[]>,
     unknown: [...new Set(whole.unknown)],
+    note: noteOf(whole),
   };
 }
 
