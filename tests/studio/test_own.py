@@ -86,7 +86,7 @@ def test_a_network_that_takes_many_sizes_needs_to_be_told(here):
 
 
 def test_a_wrong_flatten_is_named_and_can_be_looked_at(here):
-    with pytest.raises(OpsinError, match=r"every usual size; with 28 x 28 pixels: .*1600.*10816.*: opsin studio wrong.py:CNN --size 28$"):
+    with pytest.raises(OpsinError, match=r"with 28 x 28 pixels: .*1600.*10816.*: opsin studio wrong.py:CNN --size 28$"):
         open_to_look("wrong.py:CNN")
     assert about(open_to_look("wrong.py:CNN", size=28)) == (1, 28, 28, 7)
 

@@ -84,6 +84,6 @@ def _only_side(model: str, made: Classifier, channels: int) -> int:
         raise OpsinError(f"{model} takes pictures of {sides} ... pixels; give the side that it is made for: --size 32")
     first = USUAL_SIDES[0]
     raise OpsinError(
-        f"{model} fails on pictures of every usual size; with {first} x {first} pixels: {reasons[first]}; give the side "
-        f"that it is made for, or look where it fails: opsin studio {model} --size {first}"
+        f"{model} fails on pictures of every usual size; with {first} x {first} pixels: {reasons[first]}; give the "
+        f"side that it is made for, or look where it fails: opsin studio {model} --size {first}"
     )
