@@ -95,6 +95,9 @@ def test_a_diverging_run_is_exit_1(here, capsys):
 def test_the_demo_leaves_a_run_and_a_report(here, capsys):
     assert main(["demo", "digits", *QUICK]) == 0
     captured = capsys.readouterr()
-    assert captured.out.splitlines()[-1].startswith("open runs/digits/report.html")
+    page, inside = captured.out.splitlines()[-2:]
+    assert page == "open runs/digits/report.html"
+    assert inside.startswith("or look inside: ")
+    assert inside.endswith("opsin studio runs/digits")
     assert "HOG + logistic regression" in captured.out
     assert (here / "runs" / "digits" / "report.html").exists()

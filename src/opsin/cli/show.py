@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from opsin.files import to_json
@@ -15,6 +18,16 @@ from opsin.records import Comparison, Interval, Scores
 def document(value: Any) -> None:
     """Print one JSON document, indented by two."""
     sys.stdout.write(to_json(value) + "\n")
+
+
+def program() -> str:
+    """How this program is called here: `opsin`, or with its folder where that is not searched for programs."""
+    own = Path(sys.executable).with_name("opsin")
+    found = shutil.which("opsin")
+    if not own.exists() or (found is not None and Path(found).samefile(own)):
+        return "opsin"
+    below = os.path.relpath(own)
+    return str(own) if below.startswith(os.pardir) else below
 
 
 @contextmanager

@@ -19,8 +19,8 @@ MOST_MACS = 10_000_000  # of the network, so that three methods are checked in a
 
 
 def run(asked: Asked) -> int:
-    """Train, score, write the report, and say what to open; returns the exit code."""
-    from opsin.cli.show import document, progress, scores_text
+    """Train, score, write the report, and say how to look at it; returns the exit code."""
+    from opsin.cli.show import document, program, progress, scores_text
     from opsin.data.load import load_data
     from opsin.reporting.report import report
     from opsin.training.recipe import Recipe
@@ -47,6 +47,7 @@ def run(asked: Asked) -> int:
         gain = "" if item.advantage is None else f"score gained over random maps {item.advantage:+.3f}"
         print(f"  {item.method:<28}{item.verdict:<26}{gain}".rstrip())
     print(f"open {page}")
+    print(f"or look inside: {program()} studio {trained.path}")
     return 0
 
 
