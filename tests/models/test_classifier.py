@@ -83,7 +83,7 @@ def test_a_size_that_the_network_cannot_take_is_explained(model: Classifier):
 def test_a_network_whose_layers_do_not_fit_is_not_said_to_expect_what_it_got():
     broken = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(7, 2))
     model = Classifier(broken, preprocess=Preprocess(mode="L", height=12, width=12, mean=(0.5,), std=(0.5,)))
-    with pytest.raises(OpsinError, match=r"its own shape, so its layers do not fit .*: the flow view of opsin studio shows where$"):
+    with pytest.raises(OpsinError, match=r"its own size, so its layers do not fit .*: see flow in opsin studio$"):
         model.logits(torch.zeros(1, 1, 12, 12))
     with pytest.raises(OpsinError, match=r"expected \(n, 1, 12, 12\)$"):
         model.logits(torch.zeros(1, 1, 14, 14))

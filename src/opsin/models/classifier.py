@@ -289,7 +289,7 @@ class Classifier:
         """What to say when the network fails on a batch: the batch, or the network itself, can be wrong."""
         failed = f"{self.label} cannot take an input of shape {tuple(batch.shape)}: {reason}"
         if self.size is not None and tuple(batch.shape[1:]) == (self.channels, *self.size):
-            return f"{failed}; this is its own shape, so its layers do not fit together: the flow view of opsin studio shows where"
+            return f"{failed}; it is of its own size, so its layers do not fit together: see flow in opsin studio"
         return f"{failed}; expected {self._expected_shape()}"
 
     def _expected_shape(self) -> str:
