@@ -21,7 +21,10 @@ export function readAddress(hash: string): Address {
   for (const name of TEXTS) selection[name] = given.get(name) || null;
   for (const name of NUMBERS) selection[name] = whole(given.get(name));
   const unit = (given.get("unit") ?? "").split(",").map(whole);
-  if (unit.length === 3 && unit.every((place) => place !== null)) selection.unit = unit as [number, number, number];
+  if (unit.length === 3 && unit.every((place) => place !== null)) {
+    selection.unit = unit as [number, number, number];
+    selection.channel = selection.unit[0];
+  }
   const scope = given.get("scope") as Scope;
   if (SCOPES.includes(scope)) selection.scope = scope;
   const text = (name: string): string | null => given.get(name) || null;

@@ -30,6 +30,8 @@ test("names can be any text", () => {
   expect(readAddress(writeAddress(odd))).toEqual(odd);
 });
 
+test("a unit says of which channel it is", () => expect(readAddress("#layer=conv2&unit=5,4,4").selection.channel).toBe(5));
+
 test.each(["#channel=-1", "#channel=1.5", "#channel=1e9", "#unit=1,2", "#unit=1,2,x", "#scope=all", "#step=", "#class=NaN"])(
   "what makes no sense counts as not given: %s",
   (hash) => expect(readAddress(hash).selection).toEqual(NOTHING),
