@@ -4,6 +4,7 @@ export const flow = {
   "flow.where": "Where you are in the network",
   "flow.graph": "The network's layers from input to answer",
   "flow.step_shown": "The network at step {step}, from its snapshot.",
+  "flow.step_thinned": "The network at step {step}, from its snapshot; blank channels were not kept.",
   "flow.step_deep": "Above step {step}, below the network as it is now: earlier weights are not kept.",
   "flow.step_unwatched": "The network as it is now: of step {step} only the watched images were recorded.",
   "flow.hint": "Point at a map: what each number sees lights up before it. A click goes one level deeper, Escape back.",

@@ -4,6 +4,7 @@ export const flow = {
   "flow.where": "在网络中的位置",
   "flow.graph": "从输入到输出的各层",
   "flow.step_shown": "第 {step} 步时的网络，来自该步的快照。",
+  "flow.step_thinned": "第 {step} 步时的网络，来自该步的快照；空白的通道没有保存。",
   "flow.step_deep": "上方为第 {step} 步，下方为当前的网络：此前的权重没有保存。",
   "flow.step_unwatched": "当前的网络：第 {step} 步只记录了观察图像。",
   "flow.hint": "指向特征图：每个数所见之处会在它之前的各层亮起。单击深入一层，按 Esc 返回。",

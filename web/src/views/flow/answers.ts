@@ -82,6 +82,8 @@ export interface LayerMaps {
   low: NdArray;
   high: NdArray;
   size: [number, number];
+  /** The channels that there are; undefined: all. */
+  held?: ReadonlySet<number>;
 }
 
 export interface MapsAnswer {

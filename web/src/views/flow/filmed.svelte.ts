@@ -5,7 +5,7 @@ import { type Probe, probePosition, type Snapshot, type StoredLayer } from "../.
 import { watched } from "../../parts/snapshots.svelte.ts";
 import { shownStep } from "../../parts/timeline/history.ts";
 import type { ViewContext } from "../../protocol/context.svelte.ts";
-import { array } from "../../protocol/wire.ts";
+import { array, type NdArray } from "../../protocol/wire.ts";
 import { type GraphNode, type LayerMaps, mapShape, type MapsAnswer } from "./answers.ts";
 
 export interface Filmed {
@@ -14,6 +14,8 @@ export interface Filmed {
   /** Null while there are none, and for pictures that were not watched. */
   readonly maps: MapsAnswer | null;
   readonly unwatched: boolean;
+  /** Whether some channels were not kept. */
+  readonly thinned: boolean;
   readonly error: string | null;
 }
 
@@ -39,6 +41,9 @@ export function filmed(context: ViewContext, image: () => string | null, network
     get unwatched() {
       return step !== null && position === null;
     },
+    get thinned() {
+      return Object.values(maps?.layers ?? {}).some((layer) => layer.held);
+    },
     get error() {
       return chosen === null ? null : (probe.error ?? frames.error);
     },
@@ -56,17 +61,16 @@ export function asMaps(snapshot: Snapshot, nodes: readonly GraphNode[]): MapsAns
   return { probabilities: array(probabilities.data, [probabilities.data.length]), logits: null, layers };
 }
 
-/** Channels that were not kept stay empty, so that each has its place. */
+/** Each channel has its place; `held` says which were kept. */
 function layerMaps(stored: StoredLayer, count: number): LayerMaps {
   const [, held = 0, rows = 1, columns = 1] = stored.values.shape;
   const size = rows * columns;
   const channels = Math.max(count, held);
   const values = new Uint8Array(channels * size);
-  const [low, high] = [new Float32Array(channels), new Float32Array(channels)];
   stored.channels.data.forEach((channel, place) => {
     values.set(stored.values.data.subarray(place * size, (place + 1) * size), channel * size);
-    low[channel] = stored.low;
-    high[channel] = stored.high;
   });
-  return { values: array(values, [channels, rows, columns]), low: array(low), high: array(high), size: [rows, columns] };
+  const [low, high] = [stored.low, stored.high].map((end) => array(new Float32Array(channels).fill(end))) as [NdArray, NdArray];
+  const all: LayerMaps = { values: array(values, [channels, rows, columns]), low, high, size: [rows, columns] };
+  return held < channels ? { ...all, held: new Set(stored.channels.data) } : all;
 }

@@ -48,6 +48,7 @@ export function paintTiles(canvas: HTMLCanvasElement, maps: LayerMaps, tiling: T
   const press = stamp.getContext("2d");
   context.imageSmoothingEnabled = tiling.tileWidth * dpr < columns;
   for (let channel = 0; channel < count; channel++) {
+    if (maps.held && !maps.held.has(channel)) continue;
     const map = mapOf(maps, channel);
     press?.putImageData(new ImageData(pixels(map, drawnRange(range ?? map)), columns, rows), 0, 0);
     const { left, top, width, height } = tileAt(tiling, channel);

@@ -16,11 +16,12 @@ const SNAPSHOT = {
 
 describe("a snapshot in place of maps", () => {
   const { probabilities, layers } = asMaps(SNAPSHOT, NODES);
-  it("keeps every channel in its place; what was not kept is empty", () => {
+  it("keeps every channel in its place, and says which were not kept", () => {
     expect(layers.conv1?.values.shape).toEqual([3, 2, 2]);
     expect([...layers.conv1!.values.data]).toEqual([1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 8]);
-    expect([...layers.conv1!.low.data]).toEqual([-1, 0, -1]);
-    expect([...layers.conv1!.high.data]).toEqual([3, 0, 3]);
+    expect([...layers.conv1!.held!]).toEqual([0, 2]);
+    expect([...layers.conv1!.low.data, ...layers.conv1!.high.data]).toEqual([-1, -1, -1, 3, 3, 3]);
+    expect(layers.fc?.held).toBeUndefined();
   });
   it("shows single numbers as the network's own maps do", () => {
     expect(layers.fc?.values.shape).toEqual([2, 1, 1]);
