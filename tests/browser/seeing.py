@@ -7,12 +7,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+try:
+    from playwright.sync_api import expect
+except ImportError:  # the fixture `browser` says so
+    expect = None
+
 PATIENCE = 12.0  # seconds for anything to come on a busy machine
 
 _PIXELS = """canvas => {
   const { width, height } = canvas;
   if (!width || !height) return { width, height, colours: 0, digest: "" };
-  const words = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer);
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const words = new Uint32Array(copy.getImageData(0, 0, width, height).data.buffer);
   let digest = 2166136261;
   for (const word of words) digest = Math.imul(digest ^ word, 16777619);
   return { width, height, colours: new Set(words).size, digest: String(digest) };
@@ -55,6 +62,16 @@ def until(page: Any, found: Callable[[], Any], what: str) -> Any:
 def chosen(page: Any) -> dict[str, str]:
     """What is chosen, as the studio's address says."""
     return {name: values[0] for name, values in parse_qs(page.url.partition("#")[2]).items()}
+
+
+def until_other(page: Any, name: str, before: str | None = None) -> str:
+    """The new value of something that is chosen, once it is another one."""
+
+    def other() -> str | None:
+        value = chosen(page).get(name)
+        return value if value != before else None
+
+    return until(page, other, f"{name} stays {before}")
 
 
 def until_chosen(page: Any, **wanted: object) -> None:
