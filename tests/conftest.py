@@ -61,6 +61,14 @@ def digits_run(digits, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def digits_report(digits_run, tmp_path_factory) -> Path:
+    """The report of a real run."""
+    import opsin
+
+    return opsin.report(digits_run, out=tmp_path_factory.mktemp("report") / "digits.html")
+
+
+@pytest.fixture(scope="session")
 def picture_folder(tmp_path_factory) -> Path:
     """A folder of 60 small real pictures in three classes: crops of scikit-image's photographs."""
     import skimage

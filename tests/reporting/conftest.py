@@ -292,12 +292,6 @@ def foreign_run(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def digits_report(digits_run, tmp_path_factory):
-    """The report of a real run."""
-    return opsin.report(digits_run, out=tmp_path_factory.mktemp("report") / "digits.html")
-
-
-@pytest.fixture(scope="session")
 def every_run(tmp_path_factory, recorded):
     """Runs of every kind that the page has to cope with."""
     folder = tmp_path_factory.mktemp("every")
