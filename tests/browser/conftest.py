@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.browser.hosts import Kernel, Studio, guarded
 from tests.conftest import missing
@@ -21,13 +20,14 @@ ARGUMENTS = [
 ]  # fmt: skip
 SLOWEST = 12_000  # milliseconds that anything may take on a busy machine
 
-# Names that are code wherever they are not taken as text; of a table, so that they can hold a slash.
+# Names that are code wherever they are not taken as text; of a table, so that classes can hold a slash.
 EVIL_CLASSES = (
     "<script>window.evil = 1</script>",
     """</script><img src=x onerror='window.evil = 2'>"quoted" {{ 7 * 7 }} ${7 * 7}""",
     "🦉 \u202eثعلب הבית",
 )
-EVIL_FILE = "<img src=x onerror=window.evil=3>'\"🦉.png"
+EVIL_FILE = "<img src=x onerror=window.evil=3>'\"🦉"
+EVIL_RUN = "<img src=x onerror=window.evil=4>"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def small_run(digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def evil_run(digits, tmp_path_factory):
-    """A run whose classes and one of whose files are called what would be code in a page."""
+    """A run whose classes and files are called what would be code in a page."""
     from PIL import Image
 
     from opsin.data.preprocess import Preprocess
@@ -91,7 +91,7 @@ def evil_run(digits, tmp_path_factory):
         places = getattr(digits, split)
         for label, name in enumerate(EVIL_CLASSES):
             for row in places.indices[places.labels == label][:most]:
-                file = EVIL_FILE if len(lines) == 1 else f"{row}.png"
+                file = f"{EVIL_FILE}{row}.png"
                 Image.fromarray(pixels[row]).save(folder / file)
                 quoted = [f'"{text.replace(chr(34), 2 * chr(34))}"' for text in (file, name)]
                 lines.append("\t".join([*quoted, split]))
@@ -99,7 +99,7 @@ def evil_run(digits, tmp_path_factory):
     data = opsin.load_data(folder / "evil.tsv")
     model = opsin.build_model("simple_cnn", classes=data.classes, channels=1, size=28, seed=0)
     recipe = opsin.Recipe(epochs=2, record_every=2, embeddings=40)
-    return opsin.train(model, data, recipe, out=folder / "evil", view=Quiet())
+    return opsin.train(model, data, recipe, out=folder / EVIL_RUN, view=Quiet())
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +107,8 @@ def runs_folder(digits_run, small_run, evil_run, tmp_path_factory) -> Path:
     """What the studio is opened on."""
     folder = tmp_path_factory.mktemp("studio") / "runs"
     folder.mkdir()
-    for name, run in (("digits", digits_run), ("small", small_run), ("evil", evil_run)):
-        shutil.copytree(run.path, folder / name)
+    for run in (digits_run, small_run, evil_run):
+        shutil.copytree(run.path, folder / run.name)
     return folder
 
 
@@ -165,9 +165,3 @@ def notebook(new_page) -> Iterator[Callable]:
     yield show
     for kernel in kernels:
         kernel.close()
-
-
-@pytest.fixture(scope="session")
-def seeds() -> np.random.Generator:
-    """Random choices of tests, the same in each run."""
-    return np.random.default_rng(0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
+
+from tests.conftest import missing
 
 try:
     from playwright.sync_api import expect
@@ -96,3 +100,50 @@ def stroke(page: Any, x: float, y: float, to_x: float, to_y: float, steps: int =
     page.mouse.down()
     page.mouse.move(to_x, to_y, steps=steps)
     page.mouse.up()
+
+
+# Everything that a person reads or is read out, also what stands in trees of their own; not paths and names.
+_SAID = """root => {
+  const found = [];
+  const walk = (node) => {
+    if (node.nodeType === Node.TEXT_NODE && node.data.trim()) found.push(node.data.trim().replace(/\\s+/g, " "));
+    if (node.nodeType !== Node.ELEMENT_NODE || node.matches("script, style, noscript, code, [translate=no]")) return;
+    if (!node.matches("option, optgroup") && !node.checkVisibility()) return;
+    for (const name of ["aria-label", "title", "placeholder"]) {
+      if (node.getAttribute(name)) found.push(node.getAttribute(name));
+    }
+    for (const child of (node.shadowRoot ?? node).childNodes) walk(child);
+  };
+  walk(root);
+  return found;
+}"""
+
+
+def said(place: Any) -> list[str]:
+    """The texts of a part of a page, and the names of its controls."""
+    return place.evaluate(_SAID)
+
+
+def settled(place: Any) -> None:
+    """Wait until nothing of a view is awaited."""
+    place.locator("section").first.wait_for()
+    until(place.page, lambda: place.locator(".waiting").count() == 0, "something is awaited for ever")
+
+
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+GRAVE = ("serious", "critical")  # what a person cannot get past, or not see
+
+
+def check_access(page: Any, part: str = "document") -> None:
+    """Nothing grave stands in anybody's way; put in through the debugger, past the pages' strict policies."""
+    if not AXE.is_file():
+        missing("axe-core (npm ci in web/)")
+    page.evaluate(AXE.read_text("utf-8") + "; 0")
+    found = page.evaluate(f"axe.run({part}, {{ resultTypes: ['violations'] }})")
+    assert found["passes"]
+    grave = {
+        item["id"]: [node["html"][:200] for node in item["nodes"][:5]]
+        for item in found["violations"]
+        if item["impact"] in GRAVE
+    }
+    assert grave == {}, json.dumps(grave, indent=1, ensure_ascii=False)
