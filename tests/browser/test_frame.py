@@ -129,6 +129,7 @@ def test_a_view_without_anything_to_show_says_why(new_page, start_studio, runs_f
         assert reason in button.inner_text()
         button.click()
         page.locator("main").get_by_text(reason).wait_for()
+    page.close()
     alone.stop()
 
 
