@@ -18,6 +18,13 @@ except ImportError:  # the fixture `browser` says so
 
 PATIENCE = 12.0  # seconds for anything to come on a busy machine
 
+# The views in the order of their keys, and what there is in each of them only.
+LANDMARKS = {
+    "flow": ".graph canvas", "film": "figure.now canvas", "why": ".why .map canvas", "space": ".cloud canvas",
+    "classes": "table.matrix", "compare": ".kinds", "maps": "section.maps canvas", "filters": "section.filters canvas",
+    "channel": "section.channel canvas",
+}  # fmt: skip
+
 _PIXELS = """canvas => {
   const { width, height } = canvas;
   if (!width || !height) return { width, height, colours: 0, digest: "" };

@@ -5,14 +5,8 @@ from functools import cache
 
 import pytest
 from tests.browser.hosts import texts
-from tests.browser.seeing import Picture, check_access, drawn, expect, said, settled, stroke, tile
+from tests.browser.seeing import LANDMARKS, Picture, check_access, drawn, expect, said, settled, stroke, tile
 
-# by their keys; and what there is in each view only
-VIEWS = {
-    "flow": ".graph canvas", "film": "figure.now canvas", "why": ".why .map canvas", "space": ".cloud canvas",
-    "classes": "table.matrix", "compare": ".kinds", "maps": "section.maps canvas", "filters": "section.filters canvas",
-    "channel": "section.channel canvas",
-}  # fmt: skip
 IN_A_REPORT = ("flow", "film", "why", "space", "classes")
 
 # every host in both languages and both themes, every language in both themes
@@ -57,7 +51,7 @@ def walk(request, look, notebook, new_page, digits_run):
 
     def studio(language, theme):
         page = look("flow", language=language, theme=theme, image="probe/0", layer="conv1")
-        for key, view in enumerate(VIEWS, 1):
+        for key, view in enumerate(LANDMARKS, 1):
             page.keyboard.press(str(key))
             if view == "compare":
                 page.locator("main header select").first.select_option(label="small")
@@ -95,17 +89,17 @@ def test_every_view_of_every_host_is_whole(walk, host, language, theme):
     """In its language and theme; the page says nothing on the console and asks for nothing from elsewhere."""
     seen = []
     for view, place, root in walk[host](language, theme):
-        mark = place.locator(VIEWS[view]).first
+        mark = place.locator(LANDMARKS[view]).first
         mark.wait_for()
         settled(place)
-        if VIEWS[view].endswith("canvas"):
+        if LANDMARKS[view].endswith("canvas"):
             drawn(mark)
         expect(place).not_to_contain_text("undefined")
         expect(place).not_to_contain_text("needs a live model")
         check_language(place, language)
         check_theme(root, theme)
         seen.append(view)
-    all_views = set(VIEWS) - ({"compare"} if host == "notebook" else set())
+    all_views = set(LANDMARKS) - ({"compare"} if host == "notebook" else set())
     assert set(seen) == (set(IN_A_REPORT) if host == "report" else all_views)
 
 

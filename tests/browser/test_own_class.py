@@ -30,7 +30,7 @@ class CNN(nn.Module):
 
 @pytest.fixture
 def own_studio(start_studio, tmp_path):
-    """Starts the studio as its reader would, in the folder of their file. Asked for before pages: it ends after them."""
+    """Starts the studio in the folder of the file. Tests ask for it before pages: it ends after them."""
     started = []
 
     def start(flat: int, *arguments: object):
