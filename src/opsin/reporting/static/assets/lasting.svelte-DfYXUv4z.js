@@ -1,0 +1,1 @@
+import{Y as e,dt as t,lt as n,tt as r}from"./studio-CHcGVZnQ.js";function i(i){let a=t(null);return r(()=>{let e=i();e!=null&&n(a,e)}),{get now(){return i()??e(a)}}}export{i as t};
