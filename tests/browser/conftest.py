@@ -18,7 +18,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SLOWEST = 12_000  # milliseconds that anything may take on a busy machine
+SLOWEST = 30_000  # milliseconds that anything may take on a busy machine
 
 # Names that are code wherever they are not taken as text; of a table, so that classes can hold a slash.
 EVIL_CLASSES = (

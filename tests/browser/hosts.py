@@ -9,7 +9,7 @@ import queue
 import re
 import subprocess
 import sys
-import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,6 @@ class Kernel:
     def __init__(self, view: Any) -> None:
         self.view = view
         self._said: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         view.send = lambda content, buffers: self._said.put((content, buffers))
 
     def show(self, page: Any) -> None:

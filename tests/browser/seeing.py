@@ -16,7 +16,7 @@ try:
 except ImportError:  # the fixture `browser` says so
     expect = None
 
-PATIENCE = 12.0  # seconds for anything to come on a busy machine
+PATIENCE = 30.0  # seconds for anything to come on a busy machine
 
 # The views in the order of their keys, and what there is in each of them only.
 LANDMARKS = {
@@ -62,7 +62,7 @@ def changed(canvas: Any, before: Picture) -> Picture:
 
 
 def until(page: Any, found: Callable[[], Any], what: str) -> Any:
-    """The first value that is true. Pages with a strict policy refuse to wait for themselves."""
+    """The first value that is true."""
     end = time.monotonic() + PATIENCE
     while not (value := found()):
         assert time.monotonic() < end, what
